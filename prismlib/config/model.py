@@ -1,0 +1,149 @@
+"""Typed, frozen configuration: TOML in, one sentence out for everything that is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
+
+from prismlib.errors import ConfigError
+
+
+class Secret(str):
+    """A string from ``{ env = "NAME" }`` or ``{ file = "PATH" }``: it never shows itself in a repr, a log or an error."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+    def __str__(self) -> str:
+        return "***"
+
+    def __format__(self, spec: str) -> str:
+        return "***"
+
+    def reveal(self) -> str:
+        """The secret itself, for the client that needs it."""
+        return str.__str__(self)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Accepts a plain string too, for a test server's password written out in the file."""
+        return core_schema.no_info_plain_validator_function(cls._from)
+
+    @classmethod
+    def _from(cls, value: object) -> Secret:
+        if isinstance(value, Secret):
+            return value
+        if isinstance(value, str):
+            return cls(value)
+        raise ValueError('must be a string, { env = "NAME" } or { file = "PATH" }')
+
+
+class Model(BaseModel):
+    """Base of every table that a user writes: unknown keys are refused, values cannot change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Parse a TOML file and resolve its secrets.
+
+    Raises:
+        ConfigError: it is missing, not readable, not TOML, or names a secret that is not there.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    resolved: dict[str, Any] = _resolve(data, path, "")
+    return resolved
+
+
+def validate(model: type[M], data: Mapping[str, Any], where: str) -> M:
+    """Build ``model`` from a table.
+
+    Args:
+        model: the table's type.
+        data: as read by :func:`read_toml`.
+        where: what to name in errors: a file, or a file and a table.
+
+    Raises:
+        ConfigError: one sentence for each wrong key, with the nearest known one.
+    """
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = [_sentence(model, problem) for problem in error.errors(include_input=False, include_url=False)]
+        raise ConfigError("\n".join(f"{where}: {line}" for line in dict.fromkeys(lines))) from None
+
+
+def _resolve(value: Any, path: Path, key: str) -> Any:
+    if isinstance(value, dict):
+        if len(value) == 1:
+            ((kind, name),) = value.items()
+            if kind == "env" and isinstance(name, str):
+                if name not in os.environ:
+                    raise ConfigError(f"{path}: {key}: the environment variable {name} is not set")
+                return Secret(os.environ[name])
+            if kind == "file" and isinstance(name, str) and key and not key.endswith("]"):
+                try:
+                    return Secret((path.parent / name).read_text(encoding="utf-8").rstrip("\r\n"))
+                except (OSError, UnicodeDecodeError) as error:
+                    raise ConfigError(f"{path}: {key}: the secret file {name} cannot be read: {error}") from error
+        return {k: _resolve(v, path, f"{key}.{k}" if key else k) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_resolve(v, path, f"{key}[{i}]") for i, v in enumerate(value)]
+    return value
+
+
+def _sentence(model: type[BaseModel], problem: Any) -> str:
+    place = [part for part in problem["loc"] if not (isinstance(part, str) and "[" in part)]
+    name = ".".join(str(p) for p in place)
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        known = _keys_at(model, place[:-1])
+        near = difflib.get_close_matches(str(place[-1]), known, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known))}" if known else ""
+        return f"unknown key {name!r}{hint}"
+    if kind == "missing":
+        return f"the key {name!r} is missing"
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    return f"{name!r}: {message[0].lower()}{message[1:]}" if name else message
+
+
+def _keys_at(model: type[BaseModel], place: list[Any]) -> list[str]:
+    """Keys that the table at ``place`` may have; [] where that is not a model."""
+    models: list[type[BaseModel]] = [model]
+    for part in place:
+        if isinstance(part, int):
+            continue
+        found = [f for m in models for n, f in m.model_fields.items() if part in (n, f.alias)]
+        if found:
+            models = [m for f in found for m in _models_in(f.annotation)]
+    return [field.alias or name for m in models for name, field in m.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    if isinstance(annotation, UnionType) or get_origin(annotation) is not None:
+        return [m for arg in get_args(annotation) for m in _models_in(arg)]
+    return []

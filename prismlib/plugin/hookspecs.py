@@ -1,0 +1,151 @@
+"""The extension points of Prism, on one screen.
+
+A plugin is a module behind an entry point of group ``prismlib``. It implements any of these hooks with ``@hookimpl`` and
+imports no client library at its top: the factories do, so that a missing library is one sentence about one stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+
+import pluggy
+
+if TYPE_CHECKING:
+    import click
+
+    from prismlib.config.model import Model
+    from prismlib.contracts.registry import Registry
+    from prismlib.stages import FieldSet
+
+GROUP = "prismlib"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+StageKind: TypeAlias = Literal["source", "decoder", "normalizer", "encoder", "sink"]
+StoreKind: TypeAlias = Literal["dead_letters", "administration"]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildContext:
+    """What a factory may know besides its own configuration.
+
+    Attributes:
+        pipeline: name of the pipeline; the consumer group, and part of transactional ids.
+        worker: name of this worker, unique in the pipeline.
+        topics: what the pipeline's routes read; for a decoder or normalizer, the one topic of its route.
+        reads: for a decoder, the fields that the route's normalizer reads.
+        base: folder of the pipeline file; relative paths in it start here.
+        registry: where schemas come from, or None when the pipeline names no subject.
+        dead_letter_topic: where dead letters go.
+        role: "source" or "sink", for an administration, which both may have.
+    """
+
+    pipeline: str
+    worker: str = "1"
+    topics: Sequence[str] = ()
+    reads: FieldSet = frozenset()
+    base: Path = Path()
+    registry: Registry | None = None
+    dead_letter_topic: str = ""
+    role: Literal["source", "sink"] = "source"
+
+
+@dataclass(frozen=True, slots=True)
+class StageSpec:
+    """One stage that a pipeline file can name by ``type``.
+
+    Attributes:
+        kind: which interface of :mod:`prismlib.stages` the factory's result implements.
+        name: the ``type`` in pipeline files, such as ``"kafka"``.
+        summary: one line for ``prism plugins``.
+        config_model: validates the table in the pipeline file, without its ``type``.
+        factory: makes the stage; may import client libraries; raises ConfigError.
+    """
+
+    kind: StageKind
+    name: str
+    summary: str
+    config_model: type[Model]
+    factory: Callable[[Any, BuildContext], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSpec:
+    """Something kept beside the data, chosen by the ``type`` of a source or sink.
+
+    Attributes:
+        kind: ``dead_letters``: a Sink that is durable once ``flush`` returns, for pipelines whose own sink is not
+            transactional, made from the source's configuration. ``administration``: an :class:`Administration`.
+        name: the ``type`` of the source or sink whose configuration the factory takes.
+        factory: as in StageSpec.
+    """
+
+    kind: StoreKind
+    name: str
+    factory: Callable[[Any, BuildContext], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class SetupStep:
+    """One thing that ``prism setup`` can create.
+
+    Attributes:
+        what: such as ``"topic air-traffic (3 partitions)"``.
+        exists: already there and as it should be.
+        problem: there, and wrong in a way that setup must not repair; one sentence with the next step. "" otherwise.
+        apply: creates it. Raises ConfigError, UnreachableError.
+    """
+
+    what: str
+    exists: bool
+    apply: Callable[[], None]
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of ``prism check``.
+
+    Attributes:
+        what: what was looked at, such as ``"Kafka broker at 127.0.0.1:9092"``.
+        state: ``"ok"``, ``"warning"``, ``"wrong"`` (the user must change something) or ``"unreachable"``.
+        detail: what was found, and for anything but ok what to do next.
+    """
+
+    what: str
+    state: Literal["ok", "warning", "wrong", "unreachable"]
+    detail: str
+
+
+class Administration(Protocol):
+    """Looks at and creates what a source or sink needs on its servers."""
+
+    def plan(self) -> Sequence[SetupStep]:
+        """Everything this side of the pipeline needs, there or not. Raises ConfigError, UnreachableError."""
+        ...
+
+    def preflight(self) -> Sequence[Check]:
+        """Servers, versions, topics, alias, rights. Never raises for a server: that is a Check."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; may be called twice."""
+        ...
+
+
+@hookspec
+def prism_stages() -> Iterable[StageSpec]:  # type: ignore[empty-body]
+    """Stages that pipeline files can name."""
+
+
+@hookspec
+def prism_stores() -> Iterable[StoreSpec]:  # type: ignore[empty-body]
+    """Dead letters and administration for the sources and sinks of the same name."""
+
+
+@hookspec
+def prism_commands() -> Iterable[click.Command]:  # type: ignore[empty-body]
+    """Commands to add to ``prism``."""

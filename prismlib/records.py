@@ -1,0 +1,195 @@
+"""What travels along the route: column batches, never one Python object per record.
+
+    RecordBatch  --decode-->  Decoded (rows)  --normalize-->  Normalized (events)  --encode-->  Documents  --write-->
+
+Every column of one value has the same length, and row ``i`` of a stage's result belongs to row ``i`` of what that same
+call was given. Nothing mutates what it was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+from prismlib.errors import RecordError, SchemaDriftError
+
+Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
+Row: TypeAlias = dict[str, Any] | bytes
+"""One decoded record: a dict shaped by the reader schema, or the payload itself when nothing of it is read."""
+
+
+class Partition(NamedTuple):
+    """One partition of one stream (a Kafka topic)."""
+
+    stream: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.stream}[{self.index}]"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBatch:
+    """Consecutive records of one partition, in offset order. Offsets may have gaps (compaction, transactions).
+
+    Attributes:
+        partition: where all of them come from.
+        offsets: ascending.
+        timestamps_ms: record timestamps, milliseconds since the epoch; -1 where the record has none.
+        keys: record keys.
+        values: record values; None is a tombstone.
+        headers: record headers, None where a record has none.
+    """
+
+    partition: Partition
+    offsets: Sequence[int]
+    timestamps_ms: Sequence[int]
+    keys: Sequence[bytes | None]
+    values: Sequence[bytes | None]
+    headers: Sequence[Headers | None]
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @property
+    def next_offset(self) -> int:
+        """What to commit once the whole batch is settled."""
+        return self.offsets[-1] + 1
+
+    def slice(self, start: int, stop: int) -> RecordBatch:
+        """Rows ``start`` up to, not including, ``stop``."""
+        part = slice(start, stop)
+        return RecordBatch(
+            self.partition,
+            self.offsets[part],
+            self.timestamps_ms[part],
+            self.keys[part],
+            self.values[part],
+            self.headers[part],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a decoder made of one batch.
+
+    Attributes:
+        rows: one per record of the batch, or, with ``stop``, one per record before it. None for a tombstone and for a
+            row that is in ``errors``.
+        errors: the records that cannot be decoded, by row.
+        stop: the first row that meets schema drift, and why; that row and all after it stay unread.
+    """
+
+    rows: Sequence[Row | None]
+    errors: Mapping[int, RecordError] = field(default_factory=dict)
+    stop: tuple[int, SchemaDriftError] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Normalized:
+    """What a normalizer made of the rows of one batch.
+
+    Attributes:
+        bodies: one standard event (a dict, or JSON bytes that pass through) per row; None for a tombstone, for a row
+            that the mapping filters out, and for a row that is in ``errors``.
+        ids: the business id of each event, or None when the pipeline's events have none.
+        errors: the rows that cannot be normalized.
+    """
+
+    bodies: Sequence[dict[str, Any] | bytes | None]
+    ids: Sequence[str | None] | None = None
+    errors: Mapping[int, RecordError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """What an encoder made of bodies.
+
+    Attributes:
+        values: one per body; None for a body that is None or in ``errors``.
+        errors: the bodies that do not fit the schema, by position.
+    """
+
+    values: Sequence[bytes | None]
+    errors: Mapping[int, RecordError] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """Documents on their way into one stream of a sink; columns may join rows of several partitions.
+
+    Attributes:
+        stream: the destination: a topic, or an alias.
+        sources: the partition that each document comes from.
+        offsets: its offset there.
+        keys: record key for the destination.
+        bodies: encoded documents; None deletes what the key or id names.
+        ids: document ids; empty unless the sink's policy asks for ``versioned`` documents.
+        versions: ``epoch << 44 | next offset``, the same rule as ``ids``.
+        headers: record headers for the destination; empty when no document has any.
+    """
+
+    stream: str
+    sources: Sequence[Partition]
+    offsets: Sequence[int]
+    keys: Sequence[bytes | None]
+    bodies: Sequence[bytes | None]
+    ids: Sequence[str] = ()
+    versions: Sequence[int] = ()
+    headers: Sequence[Headers | None] = ()
+
+    def __len__(self) -> int:
+        return len(self.bodies)
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The sink could not take this document now.
+
+    Attributes:
+        reason: for the log, such as ``"429 es_rejected_execution_exception"``.
+        retry_after: seconds the server asked to wait, or None.
+    """
+
+    reason: str
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteResult:
+    """What became of the documents of one call to :meth:`Sink.write`.
+
+    A document that is in neither mapping is delivered, or, for a sink whose policy says ``buffers``, on its way until
+    the next ``flush``.
+
+    Attributes:
+        rejected: refused for good, by position in the call's documents.
+        retry: not taken this time, by position.
+    """
+
+    rejected: Mapping[int, RecordError] = field(default_factory=dict)
+    retry: Mapping[int, Retry] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What Prism itself remembers of one source partition.
+
+    Attributes:
+        partition: the source partition.
+        next_offset: the first record that is not settled yet.
+        epoch: number of this topic's incarnation, from 0; raised when a re-created topic is accepted.
+        topic_id: the broker's id of the topic, "" where the source has none.
+        timestamp_ms: timestamp of the last settled record, -1 when there was none yet.
+        ledger_epoch: raised by each reset, so that a reset backwards is not refused as stale.
+        written_ms: when the row was written, milliseconds since the epoch.
+    """
+
+    partition: Partition
+    next_offset: int
+    epoch: int = 0
+    topic_id: str = ""
+    timestamp_ms: int = -1
+    ledger_epoch: int = 0
+    written_ms: int = 0
