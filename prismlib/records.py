@@ -23,7 +23,7 @@ class Partition(NamedTuple):
     """One partition of one stream (a Kafka topic)."""
 
     stream: str
-    index: int
+    index: int  # type: ignore[assignment]  # shadows tuple.index, which nobody needs here
 
     def __str__(self) -> str:
         return f"{self.stream}[{self.index}]"
