@@ -38,9 +38,10 @@ class Ticket:
 
 
 class _Track:
-    __slots__ = ("committed", "last_timestamp_ms", "live", "next_offset", "read", "tickets")
+    __slots__ = ("committed", "last_timestamp_ms", "live", "next_offset", "read", "start", "tickets")
 
     def __init__(self, start: int, *, committed: bool) -> None:
+        self.start = start
         self.next_offset = start  # after the settled prefix
         self.committed = start if committed else -1
         self.read = start  # after the last record that has a ticket
@@ -109,8 +110,15 @@ class Progress:
             for row in rows:
                 flags[row] = 1
             ticket.pending = min(ticket.pending, flags.count(0))
-        track = ticket._track
+        track = ticket._track  # noqa: SLF001  # a ticket and its track are one thing in two classes
         if track.tickets and track.tickets[0] is ticket:
+            track.advance()
+
+    def settle_all(self) -> None:
+        """Everything that was read is settled: the barrier of a transaction."""
+        for track in self._tracks.values():
+            for ticket in track.tickets:
+                ticket.pending = 0
             track.advance()
 
     def unsettled(self, partitions: Iterable[Partition] | None = None) -> int:
@@ -128,6 +136,10 @@ class Progress:
             track = self._tracks.get(partition)
             if track is not None:
                 track.committed = offset
+
+    def start(self, partition: Partition) -> int:
+        """Where reading began when the partition was assigned, or rewound."""
+        return self._tracks[partition].start
 
     def position(self, partition: Partition) -> int:
         """The offset after the last record that was read."""

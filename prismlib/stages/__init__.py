@@ -14,6 +14,7 @@ from prismlib.stages.sink import KeepsLedger, Sink, Transactional, WritePolicy
 from prismlib.stages.source import (
     AssignmentListener,
     Committed,
+    FindsTimes,
     Horizon,
     InGroup,
     Pausable,
@@ -28,6 +29,7 @@ __all__ = [
     "Decoder",
     "Encoder",
     "FieldSet",
+    "FindsTimes",
     "Horizon",
     "IdentifiesSchema",
     "InGroup",

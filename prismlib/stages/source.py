@@ -143,3 +143,15 @@ class Seekable(Protocol):
     def seek(self, positions: Mapping[Partition, int]) -> None:
         """The next record that ``poll`` returns of each partition is the first at or after its offset."""
         ...
+
+
+@runtime_checkable
+class FindsTimes(Protocol):
+    """Capability: offsets can be found by time, for pipelines that start at one."""
+
+    def offsets_at(self, partitions: Sequence[Partition], timestamp_ms: int) -> Mapping[Partition, int]:
+        """The first offset written at or after the time, in ms since the epoch; the end where there is none.
+
+        Raises like ``commit``.
+        """
+        ...

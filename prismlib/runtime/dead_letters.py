@@ -1,0 +1,124 @@
+"""Dead letters: one bad record never stops a pipeline and never disappears.
+
+A dead letter is the record as it was read, with its key, value and headers, and these headers added:
+
+    prism.pipeline prism.worker     who gave up
+    prism.topic prism.partition prism.offset prism.timestamp     where it came from; timestamp in ms since the epoch
+    prism.stage                     decode, normalize, encode or write
+    prism.code prism.reason         a short word to group by, and the sentence for people
+    prism.field                     path of the field at fault, when there is one
+    prism.schema-id                 registry id of its writer schema, when it carries one
+    prism.attempt                   1, and one more after each retry
+    prism.at                        when, ms since the epoch
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from prismlib.errors import RecordError, TooManyRejectedError
+from prismlib.records import Documents, Headers, RecordBatch
+
+StageName: TypeAlias = Literal["decode", "normalize", "encode", "write"]
+PREFIX = "prism."
+MAX_REASON = 4096  # characters; the dead letter topic leaves 64 KiB for all headers together
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """One record that goes to the dead letters."""
+
+    batch: RecordBatch
+    row: int
+    stage: StageName
+    error: RecordError
+
+
+class LetterBox:
+    """Makes dead letter documents for one pipeline."""
+
+    def __init__(self, topic: str, pipeline: str, worker: str, schema_id: Callable[[str, bytes], int | None]) -> None:
+        """``schema_id(topic, value)`` finds the registry id in a value, or None."""
+        self.topic = topic
+        self._pipeline = pipeline.encode()
+        self._worker = worker.encode()
+        self._schema_id = schema_id
+
+    def documents(self, letters: Sequence[Letter]) -> Documents:
+        """One document per letter, in order."""
+        return Documents(
+            stream=self.topic,
+            sources=[letter.batch.partition for letter in letters],
+            offsets=[letter.batch.offsets[letter.row] for letter in letters],
+            keys=[letter.batch.keys[letter.row] for letter in letters],
+            bodies=[letter.batch.values[letter.row] for letter in letters],
+            headers=[self._headers(letter) for letter in letters],
+        )
+
+    def _headers(self, letter: Letter) -> Headers:
+        batch, row, error = letter.batch, letter.row, letter.error
+        original = batch.headers[row] or ()
+        kept = [(name, value) for name, value in original if not name.startswith(PREFIX)]
+        value = batch.values[row]
+        schema_id = None if value is None else self._schema_id(batch.partition.stream, value)
+        added: list[tuple[str, bytes | None]] = [
+            ("prism.pipeline", self._pipeline),
+            ("prism.worker", self._worker),
+            ("prism.topic", batch.partition.stream.encode()),
+            ("prism.partition", b"%d" % batch.partition.index),
+            ("prism.offset", b"%d" % batch.offsets[row]),
+            ("prism.timestamp", b"%d" % batch.timestamps_ms[row]),
+            ("prism.stage", letter.stage.encode()),
+            ("prism.code", error.code.encode()),
+            ("prism.reason", error.reason[:MAX_REASON].encode("utf-8", "replace")),
+            ("prism.attempt", b"%d" % (_attempt(original) + 1)),
+            ("prism.at", b"%d" % int(time.time() * 1000)),
+        ]
+        if error.field is not None:
+            added.append(("prism.field", error.field[:MAX_REASON].encode("utf-8", "replace")))
+        if schema_id is not None:
+            added.append(("prism.schema-id", b"%d" % schema_id))
+        return [*kept, *added]
+
+
+def _attempt(headers: Headers) -> int:
+    for name, value in headers:
+        if name == "prism.attempt" and value is not None and value.isdigit():
+            return int(value[:9])
+    return 0
+
+
+class RejectionLimit:
+    """Stops a pipeline when most of its latest records are bad: then the code is wrong, and not the data."""
+
+    def __init__(self, share: float, of_last: int) -> None:
+        """Refuse when more than ``share`` of the last ``of_last`` records were rejected."""
+        self._share = share
+        self._of_last = of_last
+        self._window: deque[tuple[int, int]] = deque()  # (records, rejected) a batch
+        self._records = 0
+        self._rejected = 0
+
+    def count(self, records: int, rejected: int) -> None:
+        """Add what became of one batch.
+
+        Raises:
+            TooManyRejectedError: the limit is passed.
+        """
+        self._window.append((records, rejected))
+        self._records += records
+        self._rejected += rejected
+        while self._window and self._records - self._window[0][0] >= self._of_last:
+            old_records, old_rejected = self._window.popleft()
+            self._records -= old_records
+            self._rejected -= old_rejected
+        if self._records >= self._of_last and self._rejected > self._share * self._records:
+            raise TooManyRejectedError(
+                f"{self._rejected} of the last {self._records} records were rejected, more than the share "
+                f"{self._share:g} that dead_letters.stop_above allows: most likely the mapping or the schema is wrong; "
+                f"nothing of the last batch was committed. Look at the dead letters, mend the cause and start again"
+            )

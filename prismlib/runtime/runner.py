@@ -1,0 +1,259 @@
+"""The runner: poll, decode, normalize, encode, write, settle, commit.
+
+It alone owns offsets, retries and backoff, and it goes on polling whatever happens to the servers behind a sink, so that
+the group never takes it for dead.
+
+    while not stopped:
+        batches = source.poll()
+        for batch in batches:  delivery.accept(prepare(route, batch))
+        delivery.advance()     results, retries, dead letters, commits
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from prismlib.errors import DecodeError, RetryableError, SchemaDriftError, StageContractError
+from prismlib.records import Documents, Partition, RecordBatch
+from prismlib.runtime.assignment import Assignment
+from prismlib.runtime.dead_letters import Letter, LetterBox, RejectionLimit
+from prismlib.runtime.delivery import Counters, Delivery
+from prismlib.runtime.pausing import Pauses
+from prismlib.runtime.progress import Progress
+from prismlib.runtime.retries import Backoff
+from prismlib.runtime.route import Destination, Prepared, Route, prepare
+from prismlib.runtime.settings import RunnerSettings
+from prismlib.runtime.transaction import TransactionalSink, TransactionDelivery
+from prismlib.runtime.writes import WritesDelivery
+from prismlib.stages import Seekable, Sink, Source, Transactional
+
+log = logging.getLogger(__name__)
+
+IDLE_WAIT = 0.2  # seconds that a poll waits for records when nothing is open
+BUSY_WAIT = 0.02  # and when results are awaited
+PATIENCE = 1.0  # seconds to wait for room without polling, before partitions are paused and polled
+
+
+class Runner:
+    """One worker of one pipeline."""
+
+    def __init__(
+        self,
+        settings: RunnerSettings,
+        source: Source,
+        routes: Mapping[str, Route],
+        sink: Sink,
+        dead_letters: Sink | None = None,
+    ) -> None:
+        """Put the stages together; nothing is opened yet.
+
+        Args:
+            settings: what this worker is told.
+            source: where records come from. It must be able to seek.
+            routes: a route per topic.
+            sink: where documents go.
+            dead_letters: where dead letters go; None when the sink is transactional and takes them itself.
+
+        Raises:
+            StageContractError: the stages do not fit together.
+        """
+        if not isinstance(source, Seekable):
+            raise StageContractError("the source cannot seek, so records could not be read again after a failure")
+        self.counters = Counters()
+        self._settings = settings
+        self._source = source
+        self._seek = source.seek
+        self._routes = routes
+        self._sink = sink
+        self._dead_letters = dead_letters
+        self._progress = Progress()
+        self._assignment = Assignment(settings, source, sink, self._progress)
+        self._pauses = Pauses(source)
+        self._stop = threading.Event()
+        self._delivery: Delivery | None = None
+        self._last_record = 0.0
+
+    def stop(self) -> None:
+        """Ask it to finish what is open, commit and return. May be called from a signal handler or another thread."""
+        self._stop.set()
+
+    def run(self) -> None:
+        """Work until it is stopped or idle for as long as the settings say.
+
+        Raises:
+            PrismError: it cannot go on; whatever is not committed is read again after a restart.
+        """
+        try:
+            self._open()
+            self._loop()
+        except BaseException:
+            self._assignment.failed = True
+            raise
+        finally:
+            self._close()
+
+    def _open(self) -> None:
+        self._sink.open()
+        if self._dead_letters is not None:
+            self._dead_letters.open()
+        policy = self._sink.policy
+        self._destination = Destination(policy.stream, policy.versioned, self._settings.key_fixes_partition)
+        settings = self._settings
+        box = LetterBox(settings.dead_letter_topic, settings.pipeline, settings.worker, self._schema_id)
+        limit = RejectionLimit(settings.stop_above_share, settings.stop_above_of_last)
+        if isinstance(self._sink, Transactional):
+            self._delivery = TransactionDelivery(
+                self._source,
+                cast("TransactionalSink", self._sink),
+                self._progress,
+                box,
+                limit,
+                self.counters,
+                commit_interval=settings.commit_interval,
+                ledger_row=self._assignment.ledger_row,
+            )
+        elif self._dead_letters is not None:
+            self._delivery = WritesDelivery(
+                self._source,
+                self._sink,
+                self._dead_letters,
+                self._progress,
+                box,
+                limit,
+                self.counters,
+                commit_interval=settings.commit_interval,
+                ledger_row=self._assignment.ledger_row,
+            )
+        else:
+            raise StageContractError("a sink without transactions needs somewhere to put dead letters")
+        self._assignment.delivery = self._delivery
+        self._source.open(self._assignment)
+        self._last_record = time.monotonic()
+
+    def _close(self) -> None:
+        """Leave the group first, which drains and commits unless something failed; then let go of everything."""
+        try:
+            if self._delivery is not None:
+                self._source.close()
+        finally:
+            if self._delivery is not None:
+                self._delivery.close()
+            self._sink.close()
+            if self._dead_letters is not None:
+                self._dead_letters.close()
+
+    def _schema_id(self, topic: str, value: bytes) -> int | None:
+        return self._routes[topic].schema_id(value)
+
+    # --- the loop ------------------------------------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        delivery = self._delivery
+        assert delivery is not None  # noqa: S101  # _open made it
+        polling = Backoff(first=0.2, longest=5.0)
+        while not self._stop.is_set():
+            self._make_room(delivery)
+            try:
+                wait = IDLE_WAIT if delivery.idle() else BUSY_WAIT
+                batches = self._source.poll(self._settings.max_records, wait)
+                polling.reset()
+            except RetryableError as error:
+                log.warning("the source cannot be read now", extra={"reason": str(error)})
+                self._stop.wait(polling.next(error.retry_after))
+                batches = []
+            self._pauses.assigned(self._assignment.take_fresh())
+            if not delivery.needs_rewind():
+                self._accept(delivery, batches)
+            delivery.advance(0.0 if batches else BUSY_WAIT)
+            if delivery.needs_rewind():
+                self._rewind(delivery)
+            self._probe()
+            if self._idle_for_long(delivery, batches):
+                return
+
+    def _make_room(self, delivery: Delivery) -> None:
+        """Wait for room; when that takes long, pause everything and go on polling, or the group takes us for dead."""
+        deadline = time.monotonic() + PATIENCE
+        while not delivery.has_room() and not self._stop.is_set():
+            delivery.advance(0.1)
+            if time.monotonic() > deadline:
+                self._pauses.pause_all(self._progress.assigned())
+                return
+        self._pauses.resume_all()
+
+    def _accept(self, delivery: Delivery, batches: Sequence[RecordBatch]) -> None:
+        stopped: set[Partition] = set()
+        for batch in batches:
+            if batch.partition in stopped or not len(batch):
+                continue
+            self._last_record = time.monotonic()
+            if not self._accept_one(delivery, batch):
+                stopped.add(batch.partition)
+
+    def _accept_one(self, delivery: Delivery, batch: RecordBatch) -> bool:
+        """False when the rest of the batch cannot be read now, and its topic is paused."""
+        route = self._routes[batch.partition.stream]
+        while True:
+            epoch = self._assignment.epoch(batch.partition)
+            try:
+                prepared = prepare(route, batch, self._destination, epoch)
+            except RetryableError as error:
+                self._pause(batch.partition, batch.offsets[0], str(error))
+                return False
+            delivery.accept(prepared)
+            if prepared.stop is None:
+                self._pauses.works(batch.partition.stream)
+                return True
+            row = len(prepared.batch)
+            if self._settings.on_drift == "stop":
+                raise prepared.stop
+            if self._settings.on_drift == "pause":
+                self._pause(batch.partition, batch.offsets[row], str(prepared.stop))
+                return False
+            delivery.accept(_as_letter(batch.slice(row, row + 1), prepared.stop, self._destination))
+            batch = batch.slice(row + 1, len(batch))
+            if not len(batch):
+                return True
+
+    # --- drift and rewinding -------------------------------------------------------------------------------------------
+
+    def _pause(self, partition: Partition, offset: int, why: str) -> None:
+        """Pause one topic alone, and go back to the record that cannot be read; nothing is skipped."""
+        self._seek({partition: offset})
+        topic = partition.stream
+        wait = self._pauses.pause_topic(topic, [p for p in self._progress.assigned() if p.stream == topic])
+        self.counters.pauses += 1
+        facts = {
+            "topic": topic,
+            "partition": str(partition),
+            "offset": offset,
+            "reason": why,
+            "seconds": round(wait, 1),
+        }
+        log.error("route paused, nothing is skipped", extra=facts)
+
+    def _probe(self) -> None:
+        """Try paused topics again when their time has come."""
+        self._pauses.resume_due()
+
+    def _rewind(self, delivery: Delivery) -> None:
+        """Read again what an aborted transaction held."""
+        if delivery.rewind():
+            self._seek({p: self._progress.position(p) for p in self._progress.assigned()})
+
+    def _idle_for_long(self, delivery: Delivery, batches: Sequence[RecordBatch]) -> bool:
+        limit = self._settings.until_idle
+        if limit is None or batches or not delivery.idle() or not self._progress.assigned():
+            return False
+        return time.monotonic() - self._last_record >= limit
+
+
+def _as_letter(batch: RecordBatch, drift: SchemaDriftError, destination: Destination) -> Prepared:
+    """One record that meets drift, as a dead letter, for pipelines that say ``on_drift = "dead_letter"``."""
+    error = DecodeError(str(drift), code="schema-drift")
+    nothing = Documents(destination.stream, (), (), (), ())
+    return Prepared(batch, (), nothing, [Letter(batch, 0, "decode", error)])
