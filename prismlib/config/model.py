@@ -125,7 +125,10 @@ def _sentence(model: type[BaseModel], problem: Any) -> str:
         return f"unknown key {name!r}{hint}"
     if kind == "missing":
         return f"the key {name!r} is missing"
+    if kind in {"model_type", "dict_type", "model_attributes_type"}:
+        return f"{name!r}: must be a table" if name else "must be a table"
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    message = message.replace("Input should be", "must be")
     return f"{name!r}: {message[0].lower()}{message[1:]}" if name else message
 
 

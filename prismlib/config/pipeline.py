@@ -1,0 +1,175 @@
+"""A pipeline file: what is read, along which routes, and where it goes.
+
+The core's own keys are checked here; the keys that belong to a stage are checked with that stage's own model by
+:mod:`prismlib.runtime.assemble`, which knows the installed plugins.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, PlainValidator, PrivateAttr, field_validator, model_validator
+
+from prismlib.config.model import Model, read_toml, validate
+from prismlib.config.values import Duration, Name, PluginTable, Share, Start, Text, Topic
+
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+def _normalize(value: object) -> PluginTable | None:
+    """The three ways to write ``normalize``, as the table of the stage that each means."""
+    if isinstance(value, PluginTable):
+        return value
+    if isinstance(value, str) and value.strip():
+        return PluginTable.model_validate({"type": "mapping", "file": value})
+    if isinstance(value, dict) and "type" in value:
+        return PluginTable.model_validate(value)
+    if isinstance(value, dict) and set(value) <= {"python", "reads"}:
+        function = value.get("python")
+        if not isinstance(function, str) or not _FUNCTION.fullmatch(function):
+            raise ValueError('must name a function as in { python = "package.module:function", reads = [...] }')
+        reads = value.get("reads")
+        if not isinstance(reads, list) or not all(isinstance(path, str) and path for path in reads):
+            raise ValueError('needs reads = ["field", ...], the fields that the function reads, or ["*"] for all')
+        return PluginTable.model_validate({"type": "python", **value})
+    raise ValueError('must be the path of a mapping, or { python = "package.module:function", reads = [...] }')
+
+
+class RouteConfig(Model):
+    """One ``[[route]]``.
+
+    Attributes:
+        topic: what it reads.
+        decode: its decoder.
+        normalize: its normalizer; None passes bodies through.
+    """
+
+    topic: Topic
+    decode: PluginTable
+    normalize: Annotated[PluginTable | None, PlainValidator(_normalize)] = None
+
+
+class SinkConfig(PluginTable):
+    """``[sink]``: the core's keys; the others are the stage's.
+
+    Attributes:
+        encode: how events become bytes; None leaves that to the sink.
+        commit_interval: seconds between commits, at most.
+    """
+
+    encode: PluginTable | None = None
+    commit_interval: Duration = 1.0
+
+
+class StopAbove(Model):
+    """When most records are bad, the code is wrong and not the data.
+
+    Attributes:
+        share: the pipeline stops when more than this share is rejected, 0 to 1.
+        of_last: of how many records.
+    """
+
+    share: Share = 0.5
+    of_last: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+
+
+class DeadLettersConfig(Model):
+    """``[dead_letters]``."""
+
+    topic: Topic | None = None
+    stop_above: StopAbove = StopAbove()
+
+
+class PipelineConfig(Model):
+    """A whole pipeline file.
+
+    Attributes:
+        name: also the consumer group, and part of transactional ids.
+        owner: the team that answers for it.
+        contact: how to reach them.
+        start: where a group without history begins: "earliest", "latest", or milliseconds since the epoch.
+        on_drift: what happens to a route that meets a schema it cannot read.
+        key_fixes_partition: the record key decides the partition, so that it can be the document's id.
+        source: where records come from.
+        routes: one per topic.
+        sink: where documents go.
+        dead_letters: where bad records go.
+    """
+
+    name: Name
+    owner: Text
+    contact: Text
+    start: Start
+    on_drift: Literal["pause", "dead_letter", "stop"] = "pause"
+    key_fixes_partition: bool = False
+    source: PluginTable
+    routes: Annotated[tuple[RouteConfig, ...], Field(alias="route", strict=False)]
+    sink: SinkConfig
+    dead_letters: DeadLettersConfig = DeadLettersConfig()
+    _path: Path = PrivateAttr(default=Path("pipeline.toml"))
+
+    @field_validator("routes", mode="before")
+    @classmethod
+    def _routes_are_tables(cls, value: Any) -> Any:
+        if not isinstance(value, list | tuple) or not value:
+            raise ValueError("must be written as [[route]], one table for each topic")
+        return value
+
+    @model_validator(mode="after")
+    def _topics_are_apart(self) -> Self:
+        topics = self.topics
+        for topic in topics:
+            if topics.count(topic) > 1:
+                raise ValueError(f"the topic {topic!r} has two [[route]] tables; give each topic one")
+        if self.dead_letter_topic in topics:
+            raise ValueError(
+                f"the dead letter topic {self.dead_letter_topic!r} is also read by a route; bad records would go in circles"
+            )
+        if self.sink.type == self.source.type:
+            target = self.sink.settings.get("topic")
+            if target in topics:
+                raise ValueError(f"the sink writes to {target!r}, which a route reads; records would go in circles")
+            if target == self.dead_letter_topic:
+                raise ValueError(f"the sink writes to {target!r}, which is the dead letter topic; give each its own")
+        return self
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """What the routes read, in the order of the file."""
+        return tuple(route.topic for route in self.routes)
+
+    @property
+    def dead_letter_topic(self) -> str:
+        return self.dead_letters.topic or f"{self.name}.dead-letters"
+
+    @property
+    def path(self) -> Path:
+        """The file that it was read from, for errors."""
+        return self._path
+
+    @property
+    def base(self) -> Path:
+        """The folder that relative paths in the file start from."""
+        return self._path.parent
+
+
+def load_pipeline(path: Path) -> PipelineConfig:
+    """Read a pipeline file.
+
+    Raises:
+        ConfigError: one line for everything that is wrong with it.
+    """
+    return pipeline_from(read_toml(path), path)
+
+
+def pipeline_from(data: dict[str, Any], path: Path) -> PipelineConfig:
+    """A pipeline from tables made in code; ``path`` stands for the file, whose folder relative paths start from.
+
+    Raises:
+        ConfigError: as for :func:`load_pipeline`.
+    """
+    config = validate(PipelineConfig, data, str(path))
+    config._path = path  # noqa: SLF001  # set once, here: not a key of the file
+    return config

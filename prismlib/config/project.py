@@ -1,0 +1,164 @@
+"""``prism.toml``, one per repository: where schemas come from, who is told, and what belongs to it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+
+from prismlib.config.model import Model, Secret, read_toml, validate
+from prismlib.config.values import Name, Text
+from prismlib.errors import ConfigError
+
+FILE_NAME = "prism.toml"
+
+
+def _time_zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError):
+        raise ValueError("is no time zone; write one such as 'Europe/Berlin' or 'UTC'") from None
+    return value
+
+
+class RegistryConfig(Model):
+    """``[registry]``.
+
+    Attributes:
+        url: a folder, or ``http(s)://``.
+        token: for a registry over HTTP.
+    """
+
+    url: Text = "schemas"
+    token: Secret | None = None
+
+
+class StorageConfig(Model):
+    """``[storage]``: where what is embedded keeps its files."""
+
+    path: Text = ".prism"
+
+
+class AlertsConfig(Model):
+    """``[alerts]``.
+
+    Attributes:
+        to: addresses in Apprise's notation.
+        heartbeat: pinged while the sentinel lives.
+    """
+
+    to: Annotated[tuple[Secret, ...], Field(strict=False)] = ()
+    heartbeat: Secret | None = None
+
+
+class PipelineEntry(Model):
+    """One ``[[pipeline]]``."""
+
+    file: Text
+
+
+class SubjectEntry(Model):
+    """One ``[[subject]]``: what this repository produces or consumes."""
+
+    name: Name
+    schema_: Annotated[Text, Field(alias="schema")]
+
+
+class Measure(Model):
+    """One of the measures of a ``[[statistics]]``; exactly one key, whose value is the path of a field."""
+
+    sum: Text | None = None
+    mean: Text | None = None
+    min: Text | None = None
+    max: Text | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError('must have one key, as in { mean = "measures.delay" }')
+        return self
+
+
+class StatisticsEntry(Model):
+    """One ``[[statistics]]``: a daily aggregation of the events of one pipeline."""
+
+    name: Name
+    pipeline: Name
+    time: Text
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = "UTC"
+    group_by: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    where: Annotated[dict[str, str | int | bool | float], Field(default_factory=dict)]
+    measures: dict[str, Literal["count"] | Measure]
+
+
+class ObjectStoreConfig(Model):
+    """``[object_store]``."""
+
+    url: Text = "file:.prism/objects"
+
+
+class ProjectConfig(Model):
+    """A whole ``prism.toml``; without one, the defaults."""
+
+    registry: RegistryConfig = RegistryConfig()
+    storage: StorageConfig = StorageConfig()
+    alerts: AlertsConfig = AlertsConfig()
+    pipelines: Annotated[tuple[PipelineEntry, ...], Field(alias="pipeline", strict=False)] = ()
+    subjects: Annotated[tuple[SubjectEntry, ...], Field(alias="subject", strict=False)] = ()
+    statistics: Annotated[tuple[StatisticsEntry, ...], Field(strict=False)] = ()
+    object_store: ObjectStoreConfig = ObjectStoreConfig()
+    _base: Path = PrivateAttr(default=Path())
+    _path: Path | None = PrivateAttr(default=None)
+
+    @property
+    def base(self) -> Path:
+        """The folder that relative paths start from."""
+        return self._base
+
+    @property
+    def path(self) -> Path | None:
+        """The file, or None where there is none."""
+        return self._path
+
+    @property
+    def registry_folder(self) -> Path | None:
+        """The folder that the registry is, or None when it is spoken to over HTTP."""
+        return None if urlsplit(self.registry.url).scheme in {"http", "https"} else self.base / self.registry.url
+
+
+def find_project(folder: Path) -> Path | None:
+    """The nearest ``prism.toml`` in ``folder`` or above it."""
+    folder = folder.resolve()
+    return next((f / FILE_NAME for f in (folder, *folder.parents) if (f / FILE_NAME).is_file()), None)
+
+
+def load_project(folder: Path) -> ProjectConfig:
+    """The project that ``folder`` belongs to, with the environment's overrides; defaults where there is no file.
+
+    ``PRISM_REGISTRY_URL``, ``PRISM_REGISTRY_TOKEN``, ``PRISM_STORAGE_PATH`` and ``PRISM_OBJECT_STORE_URL`` come before
+    the keys of the file.
+
+    Raises:
+        ConfigError: one line for everything that is wrong with it.
+    """
+    path = find_project(folder)
+    data = read_toml(path) if path else {}
+    for table, key in (("registry", "url"), ("registry", "token"), ("storage", "path"), ("object_store", "url")):
+        _override(data, table, key, os.environ)
+    project = validate(ProjectConfig, data, str(path or "the environment"))
+    project._base = path.parent if path else folder  # noqa: SLF001  # set once, here: no key of the file
+    project._path = path  # noqa: SLF001  # as above
+    if project.registry.url.partition("://")[1] and project.registry_folder is not None:
+        raise ConfigError(f"{path or 'PRISM_REGISTRY_URL'}: 'registry.url': must be a folder, or begin with http(s)://")
+    return project
+
+
+def _override(data: dict[str, Any], table: str, key: str, environ: Mapping[str, str]) -> None:
+    value = environ.get(f"PRISM_{table}_{key}".upper())
+    if value and isinstance(data.setdefault(table, {}), dict):
+        data[table][key] = value
