@@ -1,0 +1,215 @@
+"""Builds the stages of a pipeline with the factories of their plugins, and fits them together.
+
+Building connects to nothing: that is the runner's ``open``. What a factory returns is checked here, because a plugin of
+somebody else was perhaps never type-checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from prismlib.config.model import Model, validate
+from prismlib.config.pipeline import PipelineConfig
+from prismlib.contracts.registry import Registry
+from prismlib.errors import ConfigError, PluginLoadError, PluginNotFoundError, PrismError, StageContractError
+from prismlib.plugin.hookspecs import Administration, BuildContext, StageKind, StageSpec, StoreKind, StoreSpec
+from prismlib.plugin.manager import Plugins
+from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedStage, resolve
+from prismlib.runtime.route import Route
+from prismlib.runtime.runner import Runner
+from prismlib.runtime.settings import RunnerSettings
+from prismlib.stages import Decoder, Encoder, InGroup, Normalizer, Sink, Source, Transactional, WritePolicy
+
+_METHODS: Mapping[StageKind | StoreKind, Sequence[str]] = {
+    "source": ("open", "poll", "commit", "committed", "horizons", "close"),
+    "decoder": ("decode",),
+    "normalizer": ("normalize",),
+    "encoder": ("encode",),
+    "sink": ("open", "write", "flush", "close"),
+    "dead_letters": ("open", "write", "flush", "close"),
+    "administration": ("plan", "preflight", "close"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """The stages of one worker, built and not yet opened.
+
+    Attributes:
+        settings: for the runner.
+        source: where records come from.
+        routes: by topic.
+        sink: where documents go.
+        dead_letters: where dead letters go; None when the sink is transactional and takes them itself.
+    """
+
+    settings: RunnerSettings
+    source: Source
+    routes: Mapping[str, Route]
+    sink: Sink
+    dead_letters: Sink | None
+
+    def runner(self) -> Runner:
+        """The runner of these stages; they can be run once."""
+        return Runner(self.settings, self.source, self.routes, self.sink, self.dead_letters)
+
+
+def assemble(
+    config: PipelineConfig,
+    plugins: Plugins,
+    *,
+    worker: str,
+    registry: Registry | None,
+    accept_recreated: frozenset[str] = frozenset(),
+    until_idle: float | None = None,
+) -> Assembled:
+    """Build all stages of one worker.
+
+    Args:
+        config: the pipeline.
+        plugins: where its stages come from.
+        worker: unique in the pipeline.
+        registry: where schemas come from, or None when no stage names a subject.
+        accept_recreated: topics whose re-creation an operator accepts.
+        until_idle: seconds without a record after which the runner stops by itself.
+
+    Raises:
+        ConfigError: something in the file is wrong, or its stages do not fit together.
+        PluginLoadError: a factory failed with an error of its own.
+        StageContractError: a factory returned something that its stage must not be.
+    """
+    resolved = resolve(config, plugins)
+    builder = _Builder(plugins, config, worker, registry)
+    source: Source = builder.stage(resolved.source, role="source")
+    sink: Sink = builder.stage(resolved.sink, role="sink")
+    if not isinstance(getattr(sink, "policy", None), WritePolicy):
+        raise StageContractError(f"{builder.name(resolved.sink.spec)} has no `policy` of type WritePolicy")
+    transactional = isinstance(sink, Transactional)
+    if transactional and not isinstance(source, InGroup):
+        raise ConfigError(
+            f"{resolved.sink.where}: type {resolved.sink.spec.name!r} commits the source's offsets in its transactions,"
+            f" which a source of type {resolved.source.spec.name!r} cannot take part in; choose another sink"
+        )
+    encoder = _encoder(builder, resolved, versioned=sink.policy.versioned)
+    routes = {route.topic: builder.route(route, encoder) for route in resolved.routes}
+    dead_letters = None if transactional else builder.dead_letters(resolved.source)
+    stop_above = config.dead_letters.stop_above
+    settings = RunnerSettings(
+        pipeline=config.name,
+        worker=worker,
+        start=config.start,
+        on_drift=config.on_drift,
+        key_fixes_partition=config.key_fixes_partition,
+        commit_interval=config.sink.commit_interval,
+        dead_letter_topic=config.dead_letter_topic,
+        stop_above_share=stop_above.share,
+        stop_above_of_last=stop_above.of_last,
+        accept_recreated=accept_recreated,
+        until_idle=until_idle,
+    )
+    return Assembled(settings, source, routes, sink, dead_letters)
+
+
+def administrations(
+    resolved: ResolvedPipeline, plugins: Plugins, *, registry: Registry | None
+) -> dict[str, Administration]:
+    """What can look at and create each side's topics, indexes and so on: by ``"source"`` and ``"sink"``.
+
+    A side whose plugin offers no administration is left out: it needs nothing that Prism could create.
+
+    Raises:
+        ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
+    """
+    builder = _Builder(plugins, resolved.config, "1", registry)
+    found: dict[str, Administration] = {}
+    for role, stage in (("source", resolved.source), ("sink", resolved.sink)):
+        try:
+            spec = plugins.store("administration", stage.spec.name)
+        except PluginNotFoundError:
+            continue
+        found[role] = builder.build(spec, stage.settings, stage.where, role=role)
+    return found
+
+
+def _encoder(builder: _Builder, resolved: ResolvedPipeline, *, versioned: bool) -> Encoder | None:
+    """The encoder of all routes: what ``[sink] encode`` says, else plain JSON for a sink that keeps documents."""
+    if resolved.encoder is not None:
+        return cast("Encoder", builder.stage(resolved.encoder, role="sink"))
+    normalizing = next((route.topic for route in resolved.routes if route.normalizer is not None), None)
+    if normalizing is None:
+        return None
+    where = f"{resolved.sink.where}: encode"
+    if not versioned:
+        raise ConfigError(
+            f"{where} is missing, and the route {normalizing!r} makes events that must become bytes;"
+            ' add for instance encode = { type = "json", subject = "NAME-value" }'
+        )
+    spec = builder.plugins.stage("encoder", "json")
+    return cast(
+        "Encoder", builder.stage(ResolvedStage(spec, validate(spec.config_model, {}, where), where), role="sink")
+    )
+
+
+class _Builder:
+    """Calls factories, and checks what they return."""
+
+    def __init__(self, plugins: Plugins, config: PipelineConfig, worker: str, registry: Registry | None) -> None:
+        self.plugins = plugins
+        self._config = config
+        self._context = {
+            "pipeline": config.name,
+            "worker": worker,
+            "base": config.base,
+            "registry": registry,
+            "dead_letter_topic": config.dead_letter_topic,
+        }
+
+    def name(self, spec: StageSpec | StoreSpec) -> str:
+        return f"the {spec.kind.replace('_', ' ')} {spec.name!r} of the plugin {self.plugins.owner(spec)}"
+
+    def stage(self, stage: ResolvedStage, **context: Any) -> Any:
+        return self.build(stage.spec, stage.settings, stage.where, **context)
+
+    def route(self, route: ResolvedRoute, encoder: Encoder | None) -> Route:
+        topics = (route.topic,)
+        if route.normalizer is None:
+            decoder: Decoder = self.stage(route.decoder, topics=topics, reads=frozenset())
+            return Route(route.topic, decoder, None, encoder)
+        normalizer: Normalizer = self.stage(route.normalizer, topics=topics)
+        reads: object = getattr(normalizer, "reads", None)
+        if not isinstance(reads, frozenset):
+            raise StageContractError(
+                f"{self.name(route.normalizer.spec)} must say in `reads` which fields it reads, as a frozenset, not {reads!r}"
+            )
+        decoder = self.stage(route.decoder, topics=topics, reads=reads)
+        return Route(route.topic, decoder, normalizer, encoder)
+
+    def dead_letters(self, source: ResolvedStage) -> Sink:
+        try:
+            spec = self.plugins.store("dead_letters", source.spec.name)
+        except PluginNotFoundError as error:
+            raise PluginNotFoundError(
+                f"{source.where}: the plugin {self.plugins.owner(source.spec)} keeps no dead letters, which the sink"
+                " needs beside it; choose another source, or a sink with transactions"
+            ) from error
+        return cast("Sink", self.build(spec, source.settings, source.where))
+
+    def build(self, spec: StageSpec | StoreSpec, settings: Model, where: str, **context: Any) -> Any:
+        context = {"topics": self._config.topics, **self._context, **context}
+        try:
+            built = spec.factory(settings, BuildContext(**context))
+        except ConfigError as error:
+            text = str(error)
+            raise type(error)(text if text.startswith(str(self._config.path)) else f"{where}: {text}") from error
+        except PrismError:
+            raise
+        except Exception as error:
+            raise PluginLoadError(
+                f"{where}: {self.name(spec)} could not be made: {type(error).__name__}: {error}"
+            ) from error
+        missing = [name for name in _METHODS[spec.kind] if not callable(getattr(built, name, None))]
+        if missing:
+            raise StageContractError(f"{self.name(spec)} has no method {', '.join(missing)}")
+        return built
