@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from prismlib.errors import RecordError, TooManyRejectedError
+from prismlib.errors import FatalError, RecordError, TooManyRejectedError
 from prismlib.records import Documents, Headers, RecordBatch
 
 StageName: TypeAlias = Literal["decode", "normalize", "encode", "write"]
@@ -57,6 +57,13 @@ class LetterBox:
             keys=[letter.batch.keys[letter.row] for letter in letters],
             bodies=[letter.batch.values[letter.row] for letter in letters],
             headers=[self._headers(letter) for letter in letters],
+        )
+
+    def refused(self, why: str) -> FatalError:
+        """The error for a dead letter that cannot be written: the pipeline must not go on without it."""
+        return FatalError(
+            f"the dead letter topic {self.topic} refuses a record: {why}; its max.message.bytes must be 64 KiB above the "
+            f"source topic's, as `prism setup` makes it"
         )
 
     def _headers(self, letter: Letter) -> Headers:

@@ -122,11 +122,10 @@ class TransactionDelivery:
             self._limit.count(len(batch), len(rejected))
             if rejected:
                 refused = self._sink.write(self._letters.documents(rejected))
-                if refused.rejected or refused.retry:
-                    raise StageContractError(
-                        f"the dead letter topic {self._letters.topic} refuses a record: "
-                        f"{_first(refused)}; its max.message.bytes must be 64 KiB above the source topic's"
-                    )
+                if refused.rejected:
+                    raise self._letters.refused(_first(refused))
+                if refused.retry:
+                    raise RetryableError(_first(refused))
                 self._written += len(rejected)
         except RetryableError as error:
             self._go_back(error)
@@ -203,6 +202,8 @@ class TransactionDelivery:
             self._culprits[place] = Letter(prepared.batch, row, "write", error)
             self._careful_until.setdefault(*place)
             return
+        if not documents:
+            raise self._letters.refused(_first(result))
         for prepared in self._open:
             if len(prepared.batch):
                 self._careful_until[prepared.batch.partition] = prepared.batch.offsets[-1]

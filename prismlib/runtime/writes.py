@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from prismlib.errors import FatalError, FencedError, RetryableError, StageContractError
+from prismlib.errors import FencedError, RetryableError, StageContractError
 from prismlib.records import Documents, LedgerRow, Partition, WriteResult
 from prismlib.runtime.dead_letters import Letter, LetterBox, RejectionLimit
 from prismlib.runtime.delivery import Counters
@@ -226,17 +226,19 @@ class WritesDelivery:
         try:
             result = self._dead_letters.write(self._letters.documents([letter for _, letter in batch]))
             flushed = self._dead_letters.flush(10.0)
+            for retry in (*result.retry.values(), *flushed.retry.values()):
+                raise RetryableError(retry.reason, retry_after=retry.retry_after)
         except RetryableError as error:
             pause = self._letters_backoff.next(error.retry_after)
             self._letters_not_before = time.monotonic() + pause
             log.warning("dead letters cannot be written, trying again", extra={"reason": str(error)})
             return
         for answer in (result, flushed):
-            if answer.rejected or answer.retry:
-                problem = next(iter(answer.rejected.values()), None) or next(iter(answer.retry.values())).reason
+            for problem in answer.rejected.values():
+                raise self._letters.refused(problem.reason)
+            for retry in answer.retry.values():
                 raise FatalError(
-                    f"the dead letter topic {self._letters.topic} refuses a record: {problem}; its max.message.bytes must "
-                    f"be 64 KiB above the source topic's"
+                    f"the dead letters of {self._letters.topic} answered {retry.reason} to a finished write"
                 )
         self._letters_backoff.reset()
         self._refused = []
