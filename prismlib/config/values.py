@@ -17,8 +17,13 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
+def is_name(value: str) -> bool:
+    """Whether it may name a pipeline or worker."""
+    return _NAME.fullmatch(value) is not None
+
+
 def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
+    if not is_name(value):
         raise ValueError("must be 1 to 249 letters, digits, '.', '_' or '-', and begin with a letter or digit")
     return value
 

@@ -32,11 +32,13 @@ class Installed:
         name: of its entry point, which ``PRISM_PLUGINS`` takes.
         distribution: the installed package that brings it.
         version: of that package.
+        module: what the entry point names.
     """
 
     name: str
     distribution: str
     version: str
+    module: str
 
     def __str__(self) -> str:
         return f"{self.name!r} (of {self.distribution} {self.version})"
@@ -161,11 +163,11 @@ def load_plugins() -> Plugins:
         if wanted is not None and entry_point.name not in wanted and not own:
             left_out.append(entry_point.name)
             continue
-        distribution, version = _distribution(entry_point)
+        origin = (entry_point.name, *_distribution(entry_point), entry_point.module)
         try:
-            loaded.append(_load(entry_point, distribution, version))
+            loaded.append(_load(entry_point, origin))
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a stranger's module can raise anything; it is kept and shown
-            failed.append(FailedPlugin(entry_point.name, distribution, version, _reason(error), error))
+            failed.append(FailedPlugin(*origin, _reason(error), error))
     return Plugins(tuple(loaded), tuple(failed), tuple(left_out))
 
 
@@ -188,7 +190,7 @@ def _distribution(entry_point: metadata.EntryPoint) -> tuple[str, str]:
     return str(fields["Name"] or "an unnamed distribution"), str(fields["Version"] or "?")
 
 
-def _load(entry_point: metadata.EntryPoint, distribution: str, version: str) -> LoadedPlugin:
+def _load(entry_point: metadata.EntryPoint, origin: tuple[str, str, str, str]) -> LoadedPlugin:
     module = entry_point.load()
     # A manager of its own for each plugin: one hook that raises must not keep the others' results back.
     manager = pluggy.PluginManager(GROUP)
@@ -198,9 +200,7 @@ def _load(entry_point: metadata.EntryPoint, distribution: str, version: str) -> 
     if not manager.get_hookcallers(module):
         raise PluginLoadError(f"{entry_point.value} implements none of the hooks {', '.join(_hooks())}")
     plugin = LoadedPlugin(
-        entry_point.name,
-        distribution,
-        version,
+        *origin,
         stages=_results("prism_stages", manager.hook.prism_stages(), StageSpec),
         stores=_results("prism_stores", manager.hook.prism_stores(), StoreSpec),
         commands=_results("prism_commands", manager.hook.prism_commands(), click.Command),

@@ -233,13 +233,8 @@ class WritesDelivery:
             self._letters_not_before = time.monotonic() + pause
             log.warning("dead letters cannot be written, trying again", extra={"reason": str(error)})
             return
-        for answer in (result, flushed):
-            for problem in answer.rejected.values():
-                raise self._letters.refused(problem.reason)
-            for retry in answer.retry.values():
-                raise FatalError(
-                    f"the dead letters of {self._letters.topic} answered {retry.reason} to a finished write"
-                )
+        for problem in (*result.rejected.values(), *flushed.rejected.values()):
+            raise self._letters.refused(problem.reason)
         self._letters_backoff.reset()
         self._refused = []
         self._counters.dead_letters += len(batch)
