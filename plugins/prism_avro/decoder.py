@@ -1,0 +1,181 @@
+"""The decoder ``avro``: batches to rows, with code compiled once per writer schema."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+from prism_avro.decoding import FAULTS, Program, Run, compile_plan, compile_skip
+from prism_avro.framing import HEADER_LENGTH, WriterSchemas, framed_id, header
+from prism_avro.numbers import UnreadableError
+from prism_avro.projection import Projection, check_reads, project
+from prism_avro.resolution import UnresolvableError, resolve
+from prism_avro.schema import Type
+from prism_avro.source import Locator
+from prism_avro.subjects import SubjectSchema, configured_schema, name_of, parse_registered
+from prismlib.contracts.registry import RegisteredSchema, Registry
+from prismlib.errors import (
+    DecodeError,
+    RecordError,
+    RegistryUnavailableError,
+    SchemaDriftError,
+    SchemaNotFoundError,
+    SchemaParseError,
+)
+from prismlib.records import Decoded, RecordBatch, Row
+from prismlib.stages import FieldSet
+
+if TYPE_CHECKING:
+    from prism_avro.plugin import AvroConfig
+    from prismlib.plugin.hookspecs import BuildContext
+
+_ROOT_ONLY: Final = Projection(whole=False)
+
+
+class _WriterCode:
+    """What one writer schema was compiled to."""
+
+    def __init__(self, registered: RegisteredSchema, root: Type, program: Program, start: bytes) -> None:
+        self.registered = registered
+        self.program = program
+        self._root = root
+        self._start = start
+        self._sound: Program | None = None
+
+    def fault(self, value: bytes) -> DecodeError | None:
+        """Why ``value`` was not written with this schema, or None when it is sound."""
+        if self._sound is None:
+            self._sound = compile_skip(self._root, self._start, f"skip {name_of(self.registered)}")
+        try:
+            self._sound.run((value,), [])
+        except FAULTS as error:
+            return self._sound.explain(error)
+        return None
+
+
+class AvroDecoder:
+    """Turns Avro values into rows shaped by the reader schema, cut down to what is read.
+
+    Values: decimals are ``decimal.Decimal``, uuids ``str``; timestamps, dates and times stay integers in the unit of the
+    schema. Every row is new, and shares no mutable value with another.
+
+    A value whose schema id the registry does not know is a ``DecodeError``, and the id is asked for again after half a
+    minute. Decoding stops (``Decoded.stop``) where the registry does not answer, where a writer schema cannot be
+    resolved to the reader for what is read, and where a sound value holds a branch or symbol that the reader does not know.
+    With empty ``reads`` rows are payloads, and only ids and root types are checked.
+    """
+
+    def __init__(self, reader: SubjectSchema, reads: FieldSet, registry: Registry, *, framed: bool) -> None:
+        self._reader = reader
+        self._reads = reads
+        self._projection = project(reads) if reads else _ROOT_ONLY
+        self._registry = registry
+        self._framed = framed
+        self._schemas = WriterSchemas(registry, "avro")
+        self._known: dict[bytes, _WriterCode | SchemaDriftError] = {}
+        if not framed:
+            self._known[b""] = self._compile(reader.registered, reader.root, b"")
+
+    def decode(self, batch: RecordBatch) -> Decoded:
+        """Decode all values of ``batch``, whatever mix of writer schemas it is."""
+        rows: list[Row | None] = []
+        errors: dict[int, RecordError] = {}
+        values = iter(batch.values)
+        for value in values:
+            if value is None:
+                rows.append(None)
+                continue
+            first: bytes | None = value
+            while first is not None:
+                try:
+                    code = self._code(first)
+                    first = code.program.run(chain((first,), values), rows)
+                except SchemaDriftError as drift:
+                    return Decoded(rows, errors, (len(rows), drift))
+                except DecodeError as error:
+                    errors[len(rows)] = error
+                    rows.append(None)
+                    break
+                except FAULTS as error:
+                    errors[len(rows)] = code.program.explain(error)
+                    rows.append(None)
+                    break
+                except UnreadableError as error:
+                    culprit = batch.values[len(rows)]
+                    fault = code.fault(culprit) if culprit is not None else None
+                    if fault is None:
+                        return Decoded(rows, errors, (len(rows), self._drift(code.registered, str(error))))
+                    errors[len(rows)] = fault
+                    rows.append(None)
+                    break
+        return Decoded(rows, errors)
+
+    def schema_id(self, value: bytes) -> int | None:
+        """The id in front of the payload, or None where there is none."""
+        return framed_id(value) if self._framed else None
+
+    def _code(self, value: bytes) -> _WriterCode:
+        start = value[:HEADER_LENGTH] if self._framed else b""
+        known = self._known.get(start)
+        if known is None:
+            registered = self._schemas.of(value)
+            try:
+                root = parse_registered(self._registry, registered)
+                known = self._compile(registered, root, header(registered.id))
+            except RegistryUnavailableError as error:
+                raise self._drift(registered, f"what it imports cannot be looked up: {error}") from error
+            except (SchemaParseError, SchemaNotFoundError) as error:
+                known = self._drift(registered, str(error))
+            except SchemaDriftError as drift:
+                known = drift
+            self._known[start] = known
+        if isinstance(known, SchemaDriftError):
+            raise known
+        return known
+
+    def _compile(self, registered: RegisteredSchema, root: Type, start: bytes) -> _WriterCode:
+        filename = f"{name_of(registered)} for {self._reader}"
+        try:
+            plan = resolve(root, self._reader.root, self._projection)
+            program = compile_plan(plan, start, filename) if self._reads else Program(_payloads(start), Locator("", {}))
+        except (UnresolvableError, SchemaParseError) as error:
+            raise self._drift(registered, str(error)) from error
+        except (RecursionError, MemoryError) as error:
+            raise self._drift(registered, "it is too large to be compiled") from error
+        return _WriterCode(registered, root, program, start)
+
+    def _drift(self, registered: RegisteredSchema, reason: str) -> SchemaDriftError:
+        return SchemaDriftError(
+            f"{name_of(registered)} cannot be read as {self._reader}: {reason}; "
+            "release a reader version or change the mapping so that both are readable, then resume"
+        )
+
+
+def _payloads(start: bytes) -> Run:
+    """What runs where nothing is read."""
+    length = len(start)
+
+    def run(values: Iterable[bytes | None], rows: list[Row | None]) -> bytes | None:
+        for value in values:
+            if value is None:
+                rows.append(None)
+            elif value[:length] != start:
+                return value
+            else:
+                rows.append(value[length:])
+        return None
+
+    return run
+
+
+def build_decoder(config: AvroConfig, context: BuildContext) -> AvroDecoder:
+    """Make the decoder of one route.
+
+    Raises:
+        ConfigError: there is no registry, no such schema, or it has not got a field that is read.
+        SchemaParseError, RegistryUnavailableError: the reader schema cannot be had.
+    """
+    registry, reader = configured_schema(config, context)
+    check_reads(reader.root, context.reads, str(reader))
+    return AvroDecoder(reader, context.reads, registry, framed=config.wire == "confluent")

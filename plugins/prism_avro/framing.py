@@ -1,0 +1,97 @@
+"""The header that Confluent's clients put before a payload, and the schemas that headers name.
+
+The header is one zero byte and the schema id, four bytes big-endian. Framing by GUID in a record header is not read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from prismlib.contracts.registry import FormatName, RegisteredSchema, Registry
+from prismlib.errors import DecodeError, RegistryUnavailableError, SchemaDriftError, SchemaNotFoundError
+
+HEADER_LENGTH: Final = 5
+REMEMBERED_UNKNOWN_IDS: Final = 1024
+UNKNOWN_ID_SECONDS: Final = 30.0
+
+
+def header(schema_id: int) -> bytes:
+    """The five bytes in front of a payload of schema ``schema_id`` (0 to 2**31 - 1)."""
+    return b"\0" + schema_id.to_bytes(4, "big")
+
+
+def framed_id(value: bytes) -> int | None:
+    """The schema id in front of ``value``, or None where there is no header."""
+    if len(value) < HEADER_LENGTH or value[0] != 0:
+        return None
+    return int.from_bytes(value[1:HEADER_LENGTH], "big")
+
+
+class WriterSchemas:
+    """Asks the registry for the schemas that headers name, and remembers for a while which ids it does not know.
+
+    What it knows is not kept here: a decoder keeps what it made of a schema, and asks once per id. What it does not
+    know may be registered later, so that answer expires; and since headers can be hostile, only so many are kept.
+    """
+
+    def __init__(self, registry: Registry, fmt: FormatName, clock: Callable[[], float] = time.monotonic) -> None:
+        self._registry = registry
+        self._format = fmt
+        self._clock = clock
+        self._unknown: OrderedDict[int, float] = OrderedDict()
+
+    def of(self, value: bytes) -> RegisteredSchema:
+        """The schema named by the header of ``value``.
+
+        Raises:
+            DecodeError: there is no header (``no-schema-id``), or nobody knows the id (``unknown-schema-id``).
+            SchemaDriftError: the registry does not answer, or the id belongs to another format.
+        """
+        schema_id = framed_id(value)
+        if schema_id is None:
+            raise DecodeError(
+                "the value does not start with a registry header (a zero byte and a schema id); "
+                'if its producer writes none, set wire = "bare"',
+                code="no-schema-id",
+            )
+        if self._remembered(schema_id):
+            raise _unknown(schema_id)
+        try:
+            found = self._registry.by_id(schema_id)
+        except SchemaNotFoundError as error:
+            self._remember(schema_id)
+            raise _unknown(schema_id) from error
+        except RegistryUnavailableError as error:
+            raise SchemaDriftError(
+                f"schema id {schema_id} cannot be looked up, because the registry does not answer: {error}"
+            ) from error
+        if found.format != self._format:
+            raise SchemaDriftError(
+                f"schema id {schema_id} (subject {found.subject}) is a {found.format} schema, and this route decodes "
+                f"{self._format}; change the route's decode, or move the producer to a topic of its own"
+            )
+        return found
+
+    def _remembered(self, schema_id: int) -> bool:
+        expires = self._unknown.get(schema_id)
+        if expires is None:
+            return False
+        if self._clock() < expires:
+            return True
+        del self._unknown[schema_id]
+        return False
+
+    def _remember(self, schema_id: int) -> None:
+        self._unknown[schema_id] = self._clock() + UNKNOWN_ID_SECONDS
+        if len(self._unknown) > REMEMBERED_UNKNOWN_IDS:
+            self._unknown.popitem(last=False)
+
+
+def _unknown(schema_id: int) -> DecodeError:
+    return DecodeError(
+        f"the registry knows no schema id {schema_id}; register the writer's schema, then retry the record",
+        code="unknown-schema-id",
+    )

@@ -1,0 +1,60 @@
+"""Entry point of the Avro plugin; fastavro is imported only when a stage is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from prismlib.config.model import Model
+from prismlib.errors import ConfigError
+from prismlib.plugin.hookspecs import BuildContext, StageSpec, hookimpl
+
+if TYPE_CHECKING:
+    from prism_avro.decoder import AvroDecoder
+    from prism_avro.encoder import AvroEncoder
+
+
+class AvroConfig(Model):
+    """A route's ``decode`` or a sink's ``encode`` with ``type = "avro"``.
+
+    Attributes:
+        subject: whose schema shapes the rows, or is written.
+        version: which of its versions; the latest released one by default.
+        wire: ``confluent``: every value starts with the registry header, and is decoded with the schema that it names.
+            ``bare``: there is no header, and all values are written with the subject's version.
+    """
+
+    subject: str = Field(min_length=1)
+    version: Annotated[int, Field(ge=1)] | None = None
+    wire: Literal["confluent", "bare"] = "confluent"
+
+
+def _decoder(config: AvroConfig, context: BuildContext) -> AvroDecoder:
+    try:
+        from prism_avro.decoder import build_decoder  # noqa: PLC0415  # the client library stays out until needed
+    except ImportError as error:
+        raise _not_installed(error) from error
+    return build_decoder(config, context)
+
+
+def _encoder(config: AvroConfig, context: BuildContext) -> AvroEncoder:
+    try:
+        from prism_avro.encoder import build_encoder  # noqa: PLC0415  # the client library stays out until needed
+    except ImportError as error:
+        raise _not_installed(error) from error
+    return build_encoder(config, context)
+
+
+def _not_installed(error: ImportError) -> ConfigError:
+    return ConfigError(f'type = "avro" needs {error.name}: install prism-pipeline[avro]')
+
+
+@hookimpl
+def prism_stages() -> Iterable[StageSpec]:
+    """The decoder and the encoder ``avro``."""
+    return [
+        StageSpec("decoder", "avro", "Avro behind the registry header, or bare", AvroConfig, _decoder),
+        StageSpec("encoder", "avro", "Avro behind the registry header, or bare", AvroConfig, _encoder),
+    ]
