@@ -1,0 +1,126 @@
+"""Bad records on real servers: each in the dead letters with its reason, its neighbours delivered."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+
+import pytest
+from confluent_kafka import Producer
+
+from tests.integration.harness import (
+    QUIET,
+    Index,
+    Project,
+    Publisher,
+    Worker,
+    event_ids,
+    exactly_once,
+    read_topic,
+    setup,
+    wait_until,
+    workers,
+)
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+
+def test_each_bad_record_is_a_dead_letter_with_its_reason_and_the_neighbours_are_delivered(project: Project) -> None:
+    limit = 3 << 20
+    project.create_topics(partitions=1, max_message_bytes=str(limit))
+    options = '"session.timeout.ms" = 3000\n"message.max.bytes" = 4000000'
+    one, two = Worker(project.worker_1(options=options)), Worker(project.worker_2())
+    setup(one.pipeline, two.pipeline)
+    publisher = Publisher(project)
+    good = [project.order(n) for n in range(60)]
+    whole = good[0][1]
+    noise = os.urandom(1 << 20)
+    bad = {
+        b"poison": b"this is no Avro at all",
+        b"truncated": whole[:-3],
+        b"unknown-schema": whole[:1] + b"\x00\x00\x00\x01" + whole[5:],
+        b"empty": b"",
+        b"noise": noise,
+        b"framed-noise": project.framing + noise,
+        b"trailing": whole + b"\x00",
+    }
+    positions = dict(zip((5, 11, 12, 13, 30, 31, 50), bad.items(), strict=True))
+    producer = Producer({"bootstrap.servers": project.servers, "message.max.bytes": limit, **QUIET})
+    for n, (event_id, value) in enumerate(good):
+        if n in positions:
+            key, broken = positions[n]
+            producer.produce(project.input, broken, key, headers=[("trace", b"t")])
+        producer.produce(project.input, value, event_id)
+        publisher.acknowledged.add(event_id)
+    assert producer.flush(30) == 0
+    index = Index(project.url, project.name)
+    with workers(one, two):
+        wait_until(lambda: index.count() == 60, 60, "the 60 good records in the index", [one, two])
+        assert [one.stop(), two.stop()] == [0, 0]
+    exactly_once(event_ids(project.servers, project.output), publisher.acknowledged)
+    exactly_once(index.event_ids(), publisher.acknowledged)
+    letters = read_topic(project.servers, f"{project.name}-1.dead-letters")
+    assert Counter(key for key, _, _ in letters) == Counter(bad)
+    for key, value, headers in letters:
+        assert key is not None
+        assert value == bad[key], "a dead letter is the record as it was"
+        assert headers["trace"] == b"t"
+        assert headers["prism.stage"] == b"decode"
+        assert headers["prism.topic"] == project.input.encode()
+        assert headers["prism.pipeline"] == f"{project.name}-1".encode()
+        assert headers["prism.attempt"] == b"1"
+        assert headers["prism.reason"]
+    codes = {key: headers["prism.code"] for key, _, headers in letters}
+    assert codes[b"unknown-schema"] == b"unknown-schema-id"
+    assert codes[b"trailing"] == b"trailing-bytes"
+    ids = {key: headers.get("prism.schema-id") for key, _, headers in letters}
+    assert ids[b"truncated"] == str(project.registry.latest("orders-value").id).encode()
+
+
+def test_a_document_that_the_index_refuses_is_a_dead_letter(project: Project) -> None:
+    project.create_topics(partitions=1)
+    one, two = Worker(project.worker_1()), Worker(project.worker_2())
+    setup(one.pipeline, two.pipeline)
+    publisher = Publisher(project)
+    header = b"\x00" + project.registry.latest("events-value").id.to_bytes(4, "big")
+    producer = Producer({"bootstrap.servers": project.servers, **QUIET})
+    refused = {
+        b"no-time": b'{"id": "x1", "kind": "order", "time": "yesterday"}',
+        b"deep": b'{"id": "x2", "attributes": ' + b'{"a":' * 200 + b"1" + b"}" * 200 + b"}",
+        b"two-objects": b'{"id": "x3"}\n{"delete": {"_id": "o0000000"}}',
+        b"not-an-object": b'["x4"]',
+        b"cut": b'{"id": "x5"',
+    }
+    for key, body in refused.items():
+        producer.produce(project.output, header + body, key)
+    assert producer.flush(30) == 0
+    index = Index(project.url, project.name)
+    with workers(one, two):
+        publisher.publish(0, 50)
+        wait_until(lambda: index.count() >= 50, 60, "the 50 good records in the index", [one, two])
+        dead = f"{project.name}-2.dead-letters"
+        wait_until(lambda: len(read_topic(project.servers, dead)) >= len(refused), 30, "the dead letters", [one, two])
+        assert [one.stop(), two.stop()] == [0, 0]
+    exactly_once(index.event_ids(), publisher.acknowledged)
+    letters = {key: (value, headers) for key, value, headers in read_topic(project.servers, dead)}
+    assert letters.keys() == refused.keys()
+    for key, (value, headers) in letters.items():
+        assert key is not None
+        assert value == header + refused[key]
+        assert headers["prism.stage"] == b"write"
+        assert headers["prism.reason"]
+
+
+def test_most_records_bad_stops_the_worker_with_one_sentence(project: Project) -> None:
+    project.create_topics(partitions=1)
+    one = Worker(project.worker_1())
+    setup(one.pipeline)
+    producer = Producer({"bootstrap.servers": project.servers, **QUIET})
+    for n in range(1500):
+        producer.produce(project.input, b"broken %d" % n)
+    assert producer.flush(30) == 0
+    with workers(one):
+        assert one.process is not None
+        assert one.process.wait(60) == 3
+    assert "stop_above" in one.tail()
+    assert "Traceback" not in one.tail()

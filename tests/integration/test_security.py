@@ -1,0 +1,138 @@
+"""SASL_SSL with ACLs on the broker, and TLS with basic auth in front of Elasticsearch."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
+
+from prism_devservers import Kafka, make_tls
+from tests.integration.harness import (
+    QUIET,
+    Index,
+    Project,
+    Publisher,
+    Worker,
+    event_ids,
+    exactly_once,
+    prism,
+    setup,
+    wait_until,
+    workers,
+)
+from tests.integration.proxy import Proxy
+
+pytestmark = [pytest.mark.real, pytest.mark.slow]
+
+PASSWORD = "wonder-of-prisms"
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[tuple[Kafka, Path]]:
+    """A broker that authorizes: alice has what her ACLs say, the plain loopback listener belongs to the tests."""
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    make_tls(folder)
+    config = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
+    }
+    with Kafka(config, security="SASL_SSL", users={"alice": PASSWORD}, tls=folder) as kafka:
+        yield kafka, folder / "ca.pem"
+
+
+def allow(kafka: Kafka, kind: ResourceType, name: str, *operations: AclOperation) -> None:
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap, **QUIET})
+    bindings = [
+        AclBinding(kind, name, ResourcePatternType.PREFIXED, "User:alice", "*", operation, AclPermissionType.ALLOW)
+        for operation in operations
+    ]
+    for future in admin.create_acls(bindings).values():
+        future.result(20)
+
+
+def options(ca: Path) -> str:
+    return (
+        '"security.protocol" = "SASL_SSL"\n"sasl.mechanism" = "SCRAM-SHA-256"\n"sasl.username" = "alice"\n'
+        '"sasl.password" = { env = "SHOP_KAFKA_PASSWORD" }\n'
+        f'"ssl.ca.location" = "{ca}"\n"session.timeout.ms" = 3000'
+    )
+
+
+def test_the_road_over_tls_with_passwords_and_least_rights(
+    guarded: tuple[Kafka, Path],
+    elasticsearch: Any,
+    make_project: Callable[[Any, Any], Project],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kafka, ca = guarded
+    project = make_project(kafka, elasticsearch)
+    project.create_topics(partitions=2)
+    monkeypatch.setenv("SHOP_KAFKA_PASSWORD", PASSWORD)
+    one_file = project.worker_1(options=options(ca), servers=kafka.secure_bootstrap)
+
+    denied = prism("run", one_file)
+    assert denied.returncode in (2, 3)
+    assert "Traceback" not in denied.stderr
+    assert "uthoriz" in denied.stderr
+    assert PASSWORD not in denied.stderr + denied.stdout
+
+    allow(kafka, ResourceType.TOPIC, project.name, AclOperation.READ, AclOperation.WRITE, AclOperation.DESCRIBE)
+    allow(kafka, ResourceType.TOPIC, project.name, AclOperation.CREATE, AclOperation.DESCRIBE_CONFIGS)
+    ledger = f"prism.ledger.{project.name}"
+    allow(kafka, ResourceType.TOPIC, ledger, AclOperation.READ, AclOperation.WRITE, AclOperation.DESCRIBE)
+    allow(kafka, ResourceType.TOPIC, ledger, AclOperation.CREATE, AclOperation.DESCRIBE_CONFIGS)
+    allow(kafka, ResourceType.GROUP, project.name, AclOperation.READ, AclOperation.DESCRIBE)
+    allow(kafka, ResourceType.GROUP, f"prism.ledger.{project.name}", AclOperation.READ, AclOperation.DESCRIBE)
+    transactions = f"prism-{project.name}"
+    allow(kafka, ResourceType.TRANSACTIONAL_ID, transactions, AclOperation.WRITE, AclOperation.DESCRIBE)
+
+    seen: list[str] = []
+    certificate = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.load_cert_chain(ca.parent / "server.pem")
+    expected = "Basic " + base64.b64encode(f"shop:{PASSWORD}".encode()).decode()
+
+    def guard(_method: str, _path: str, _body: bytes, headers: dict[str, str]) -> Any:
+        seen.append(headers.get("authorization", ""))
+        return None if seen[-1] == expected else (401, {"www-authenticate": "Basic"}, b'{"error":"who are you"}')
+
+    with Proxy(elasticsearch.url, certificate) as proxy:
+        proxy.fault = guard
+        sink = f'username = "shop"\npassword = {{ env = "SHOP_KAFKA_PASSWORD" }}\nca_certs = "{ca}"'
+        two_file = project.worker_2(url=proxy.url, sink=sink)
+        setup(one_file, two_file)
+        for file in (one_file, two_file):
+            checked = prism("check", file)
+            assert checked.returncode == 0, checked.stdout + checked.stderr
+        publisher = Publisher(project)
+        publisher.publish(0, 2_000)
+        one, two = Worker(one_file), Worker(two_file)
+        index = Index(elasticsearch.url, project.name)
+        with workers(one, two):
+            wait_until(lambda: index.count() == 2_000, 60, "all records in the index", [one, two])
+            assert [one.stop(), two.stop()] == [0, 0]
+        exactly_once(event_ids(project.servers, project.output), publisher.acknowledged)
+        exactly_once(index.event_ids(), publisher.acknowledged)
+        assert set(seen) == {expected}
+
+        monkeypatch.setenv("SHOP_KAFKA_PASSWORD", "not-the-password")
+        for file in (one_file, two_file):
+            wrong = prism("run", file)
+            assert wrong.returncode in (2, 3)
+            assert "Traceback" not in wrong.stderr
+            assert "not-the-password" not in wrong.stderr + wrong.stdout
+    for worker in (one, two):
+        assert PASSWORD not in worker.log.read_text()
