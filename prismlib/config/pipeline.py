@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PlainValidator, PrivateAttr, field_validator, model_validator
 
 from prismlib.config.model import Model, read_toml, validate
+from prismlib.config.project import find_project
 from prismlib.config.values import Duration, Name, PluginTable, Share, Start, Text, Topic
 
 _FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
@@ -151,8 +152,8 @@ class PipelineConfig(Model):
 
     @property
     def base(self) -> Path:
-        """The folder that relative paths in the file start from."""
-        return self._path.parent
+        """The folder that relative paths in the file start from: of ``prism.toml`` above it, else the file's own."""
+        return (find_project(self._path.parent) or self._path).parent
 
 
 def load_pipeline(path: Path) -> PipelineConfig:
@@ -165,7 +166,7 @@ def load_pipeline(path: Path) -> PipelineConfig:
 
 
 def pipeline_from(data: dict[str, Any], path: Path) -> PipelineConfig:
-    """A pipeline from tables made in code; ``path`` stands for the file, whose folder relative paths start from.
+    """A pipeline from tables made in code; ``path`` stands for the file.
 
     Raises:
         ConfigError: as for :func:`load_pipeline`.

@@ -1,0 +1,154 @@
+"""``prism check``: a preflight of one pipeline that lists everything, not just the first thing that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from prismlib.cli.app import App, json_option, pass_app, print_json, print_table
+from prismlib.cli.project import open_registry, pipeline_argument
+from prismlib.config.pipeline import PipelineConfig, load_pipeline
+from prismlib.config.project import ProjectConfig, load_project
+from prismlib.contracts.registry import Registry
+from prismlib.errors import ConfigError, PrismError, RegistryUnavailableError, UnreachableError
+from prismlib.plugin.hookspecs import Check
+from prismlib.plugin.manager import Plugins
+from prismlib.runtime.assemble import administrations, assemble
+from prismlib.runtime.resolve import ResolvedPipeline, ResolvedStage, resolve
+
+_STYLES = {"ok": "green", "warning": "yellow", "wrong": "red", "unreachable": "red"}
+
+
+@click.command(epilog="Example: prism check pipelines/air-traffic.toml --json")
+@pipeline_argument
+@json_option
+@pass_app
+def check(app: App, pipeline: Path, as_json: bool) -> int:  # noqa: FBT001  # click passes options by name
+    """Look at a pipeline's file, plugins, schemas and servers without changing or reading anything.
+
+    Ends with 0 when it can run, 2 when something is wrong, 3 when a server cannot be reached.
+    """
+    found = list(_checks(pipeline, app.plugins))
+    if as_json:
+        print_json([{"what": one.what, "state": one.state, "detail": one.detail} for one in found])
+    else:
+        print_table(
+            ["what", "state", "detail"], [[one.what, (one.state, _STYLES[one.state]), one.detail] for one in found]
+        )
+    return exit_code(found)
+
+
+def exit_code(found: Sequence[Check]) -> int:
+    """2 comes before 3: what is wrong in a file can be mended while a server is away."""
+    states = {one.state for one in found}
+    if "wrong" in states:
+        return ConfigError.exit_code
+    return UnreachableError.exit_code if "unreachable" in states else 0
+
+
+def _checks(path: Path, plugins: Plugins) -> Iterator[Check]:
+    for failed in plugins.failed:
+        yield Check(f"plugin {failed.name}", "warning", f"failed to load: {failed.reason}")
+    try:
+        config = load_pipeline(path)
+    except ConfigError as error:
+        yield from _failures("pipeline file", error)
+        return
+    yield Check("pipeline file", "ok", f"{path}: {config.name}, of {config.owner} ({config.contact})")
+    registry = None
+    try:
+        project = load_project(config.base)
+        registry = open_registry(project)
+        yield Check("project", "ok", str(project.path or "no prism.toml above the pipeline file; defaults apply"))
+        yield _alerts(project)
+    except PrismError as error:
+        yield from _failures("project", error)
+    try:
+        resolved = resolve(config, plugins)
+    except ConfigError as error:
+        yield from _failures("stages", error)
+        return
+    yield Check("stages", "ok", ", ".join(dict.fromkeys(_types(resolved))))
+    yield from _environment(resolved)
+    if registry is not None:
+        yield from _schemas(resolved, registry)
+    yield from _built(config, plugins, registry)
+    yield from _servers(resolved, plugins, registry)
+
+
+def _failures(what: str, error: PrismError) -> Iterator[Check]:
+    unreachable = isinstance(error, UnreachableError | RegistryUnavailableError)
+    for line in str(error).splitlines():
+        yield Check(what, "unreachable" if unreachable else "wrong", line)
+
+
+def _types(resolved: ResolvedPipeline) -> Iterator[str]:
+    for stage in _stages(resolved):
+        yield f"{stage.spec.kind} {stage.spec.name}"
+
+
+def _stages(resolved: ResolvedPipeline) -> Iterator[ResolvedStage]:
+    yield resolved.source
+    for route in resolved.routes:
+        yield route.decoder
+        if route.normalizer is not None:
+            yield route.normalizer
+    yield resolved.sink
+    if resolved.encoder is not None:
+        yield resolved.encoder
+
+
+def _alerts(project: ProjectConfig) -> Check:
+    if project.alerts.to:
+        return Check("alerts", "ok", f"{len(project.alerts.to)} address(es)")
+    where = project.path or "prism.toml"
+    return Check("alerts", "warning", f"nobody will be told when it stops; add [alerts] to = [...] to {where}")
+
+
+def _environment(resolved: ResolvedPipeline) -> Iterator[Check]:
+    for variable in resolved.applied:
+        yield Check("environment", "ok", f"{variable} replaces a key of the file")
+    for variable in resolved.passed_over:
+        yield Check("environment", "warning", f"{variable} is set, and no stage of this pipeline has such a key")
+
+
+def _schemas(resolved: ResolvedPipeline, registry: Registry) -> Iterator[Check]:
+    """Whether each subject that a stage names has a released version."""
+    subjects = {getattr(stage.settings, "subject", None): stage.where for stage in _stages(resolved)}
+    for subject, where in subjects.items():
+        if not isinstance(subject, str):
+            continue
+        try:
+            latest = registry.latest(subject)
+        except PrismError as error:
+            for one in _failures(f"subject {subject}", error):
+                yield Check(one.what, one.state, f"{where}: {one.detail}")
+        else:
+            yield Check(f"subject {subject}", "ok", f"version {latest.version}, {latest.format}, id {latest.id}")
+
+
+def _built(config: PipelineConfig, plugins: Plugins, registry: Registry | None) -> Iterator[Check]:
+    """Build every stage, which reads mappings, schemas and client libraries, and connects to nothing."""
+    try:
+        assemble(config, plugins, worker="check", registry=registry)
+    except PrismError as error:
+        yield from _failures("route", error)
+    else:
+        yield Check("route", "ok", "mappings read fields that the schemas have, and all stages fit together")
+
+
+def _servers(resolved: ResolvedPipeline, plugins: Plugins, registry: Registry | None) -> Iterator[Check]:
+    try:
+        sides = administrations(resolved, plugins, registry=registry)
+    except PrismError as error:
+        yield from _failures("servers", error)
+        return
+    for side in sides.values():
+        try:
+            yield from side.preflight()
+        except PrismError as error:
+            yield from _failures("servers", error)
+        finally:
+            side.close()

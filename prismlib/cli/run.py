@@ -1,0 +1,123 @@
+"""``prism run``: one worker, or several processes of one group."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from prismlib.cli import logs
+from prismlib.cli.app import App, pass_app
+from prismlib.cli.project import load, pipeline_argument
+from prismlib.cli.supervise import Supervisor, stop_on_signals, stop_when_parent_ends
+from prismlib.config.pipeline import PipelineConfig
+from prismlib.config.values import is_name
+from prismlib.errors import ConfigError
+from prismlib.runtime.assemble import assemble
+from prismlib.runtime.resolve import resolve
+
+log = logging.getLogger(__name__)
+
+
+def _worker_name(_: click.Context, __: click.Parameter, value: str) -> str:
+    if not is_name(value):
+        raise click.BadParameter("letters, digits, '.', '_' and '-' only, beginning with a letter or digit")
+    return value
+
+
+@click.command(epilog="Example: prism run pipelines/air-traffic.toml --workers 2 --log-format json")
+@pipeline_argument
+@click.option(
+    "--worker",
+    default="1",
+    show_default=True,
+    callback=_worker_name,
+    help="Name of this worker, unique in the pipeline: of two with one name, the later one stops the earlier one.",
+)
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes of one group.")
+@click.option("--accept-recreated", metavar="TOPIC", multiple=True, help="Read this topic although it was re-created.")
+@click.option(
+    "--until-idle", type=click.FloatRange(0.1), metavar="SECONDS", help="End after this long without records."
+)
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
+@click.option("--stop-at-eof", is_flag=True, hidden=True, help="Stop when standard input closes.")
+@pass_app
+def run(
+    app: App,
+    pipeline: Path,
+    worker: str,
+    workers: int,
+    accept_recreated: tuple[str, ...],
+    until_idle: float | None,
+    log_format: logs.LogFormat,
+    log_level: str,
+    stop_at_eof: bool,  # noqa: FBT001  # click passes options by name
+) -> int:
+    """Run a pipeline until it is stopped.
+
+    The first SIGTERM or Ctrl-C finishes what is open, commits and ends with 0; the second ends at once with 130, which
+    loses nothing: what is not committed is read again.
+    """
+    packages = {plugin.module.partition(".")[0] for plugin in app.plugins.loaded}
+    logs.configure(log_format, log_level, worker if workers == 1 else "supervisor", packages)
+    if workers > 1:
+        config = load(pipeline).pipeline
+        _check_topics(config, accept_recreated)
+        resolve(config, app.plugins)  # what is wrong with the file is told once, not by every worker
+        return _supervise(app, pipeline, worker, workers, accept_recreated, until_idle, log_format, log_level)
+    loaded = load(pipeline)
+    _check_topics(loaded.pipeline, accept_recreated)
+    assembled = assemble(
+        loaded.pipeline,
+        app.plugins,
+        worker=worker,
+        registry=loaded.registry,
+        accept_recreated=frozenset(accept_recreated),
+        until_idle=until_idle,
+    )
+    runner = assembled.runner()
+    if stop_at_eof:
+        stop_when_parent_ends(runner.stop)
+    log.info("worker started", extra={"pipeline": loaded.pipeline.name, "topics": ",".join(loaded.pipeline.topics)})
+    with stop_on_signals(runner.stop):
+        try:
+            runner.run()
+        finally:
+            log.info("worker ended", extra=asdict(runner.counters))
+    return 0
+
+
+def _check_topics(config: PipelineConfig, topics: tuple[str, ...]) -> None:
+    for topic in topics:
+        if topic not in config.topics:
+            near = difflib.get_close_matches(topic, config.topics, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it reads {', '.join(config.topics)}"
+            raise ConfigError(f"--accept-recreated: {config.path} has no route for the topic {topic!r}; {hint}")
+
+
+def _supervise(
+    app: App,
+    pipeline: Path,
+    worker: str,
+    workers: int,
+    accept_recreated: tuple[str, ...],
+    until_idle: float | None,
+    log_format: str,
+    log_level: str,
+) -> int:
+    options = ["--log-format", log_format, "--log-level", log_level, "--stop-at-eof"]
+    options += [f"--accept-recreated={topic}" for topic in accept_recreated]
+    options += [] if until_idle is None else [f"--until-idle={until_idle}"]
+    debug = ["--debug"] if app.debug else []
+    names = [str(n) if worker == "1" else f"{worker}-{n}" for n in range(1, workers + 1)]
+    prism = [sys.executable, "-m", "prismlib.cli.main", *debug, "run", *options]
+    # "--" because a file's name may begin with a dash.
+    commands = {name: [*prism, f"--worker={name}", "--", str(pipeline)] for name in names}
+    supervisor = Supervisor(commands, may_end=until_idle is not None)
+    with stop_on_signals(supervisor.stop):
+        return supervisor.run()

@@ -1,0 +1,124 @@
+"""Several workers of one pipeline: one process each, started and stopped together."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import FrameType
+
+log = logging.getLogger(__name__)
+
+INTERRUPTED = 130
+POLL_SECONDS = 0.1
+GRACE_SECONDS = 45.0  # longer than a worker may drain
+
+
+@contextlib.contextmanager
+def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
+    """Within it, the first SIGTERM or SIGINT calls ``stop``, and the second ends the process at once with 130.
+
+    Ending at once is safe: what is not committed is read again.
+    """
+    seen = False
+
+    def handle(_: int, __: FrameType | None) -> None:
+        nonlocal seen
+        if seen:
+            os._exit(INTERRUPTED)
+        seen = True
+        # os.write, because a handler may interrupt a print that holds its buffer's lock.
+        os.write(sys.stderr.fileno(), b"stopping: finishing what is open; a second signal ends at once\n")
+        stop()
+
+    previous = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def stop_when_parent_ends(stop: Callable[[], None]) -> None:
+    """Call ``stop`` when standard input closes, which happens however the parent process ends."""
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 1024):
+                continue
+        stop()
+
+    threading.Thread(target=wait, name="parent-watch", daemon=True).start()
+
+
+class Supervisor:
+    """Keeps one process a worker; when one fails, the others are stopped, and its exit code is kept."""
+
+    def __init__(self, commands: Mapping[str, Sequence[str]], *, may_end: bool) -> None:
+        """Prepare; nothing is started yet.
+
+        Args:
+            commands: the command line of each worker, by its name. Each must end on SIGTERM, or when its standard input
+                closes, which tells it that this process is gone.
+            may_end: a worker that ends with 0 has done its work, and the others go on.
+        """
+        self._commands = commands
+        self._may_end = may_end
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Ask all workers to finish. May be called from a signal handler or another thread."""
+        self._stop.set()
+
+    def run(self) -> int:
+        """Start all workers and wait until all have ended.
+
+        Returns:
+            The exit code of the first worker that failed, 0 when none did; 3 for one that was killed.
+        """
+        result = 0
+        deadline: float | None = None
+        try:
+            for worker, command in self._commands.items():
+                # A process group of its own: the terminal's Ctrl-C comes once, through the supervisor.
+                self._processes[worker] = subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)
+            while self._processes:
+                for worker, code in self._ended():
+                    expected = code == 0 and (self._may_end or deadline is not None)
+                    if not expected:
+                        log.error("worker ended, stopping the others", extra={"ended": worker, "exit_code": code})
+                        self._stop.set()
+                    if code != 0 and result == 0:
+                        result = code if code > 0 else 3
+                if self._stop.is_set() and deadline is None:
+                    deadline = time.monotonic() + GRACE_SECONDS
+                    self._signal(signal.SIGTERM)
+                if deadline is not None and time.monotonic() > deadline:
+                    log.error("workers did not finish in time", extra={"killed": ", ".join(self._processes)})
+                    self._signal(signal.SIGKILL)
+                time.sleep(POLL_SECONDS)
+        finally:
+            self._signal(signal.SIGKILL)
+            for process in self._processes.values():
+                process.wait()
+        return result
+
+    def _ended(self) -> list[tuple[str, int]]:
+        codes = {worker: process.poll() for worker, process in self._processes.items()}
+        ended = [(worker, code) for worker, code in codes.items() if code is not None]
+        for worker, _ in ended:
+            pipe = self._processes.pop(worker).stdin
+            if pipe is not None:
+                pipe.close()
+        return ended
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self._processes.values():
+            process.send_signal(number)
