@@ -1,7 +1,7 @@
 """Avro: a decoder and an encoder whose code is generated once per schema.
 
-    schema       text to types                          resolution   writer + reader + reads -> a plan
-    decoding     plan -> Python source                  encoding     type -> Python source
-    decoder      batches to rows                        encoder      bodies to bytes
-    framing      the registry header and schema ids     plugin       the entry point
+schema       text to types                          resolution   writer + reader + reads -> a plan
+decoding     plan -> Python source                  encoding     type -> Python source
+decoder      batches to rows                        encoder      bodies to bytes
+framing      the registry header and schema ids     plugin       the entry point
 """

@@ -317,8 +317,8 @@ class _Writer:
         word = "if"
         for number, branch in enumerate(branches):
             with out.block(f"{word} {index} == {2 * number}:"):
+                out("pass")  # a branch may have no bytes to skip
                 branch()
-                out("pass")
             word = "elif"
         out("else: raise MALFORMED('invalid-index', 'a byte stands for no branch of a union')")
 

@@ -18,7 +18,8 @@ from prismlib.errors import SchemaParseError
 PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 MAX_JSON_DEPTH: Final = 128
 MAX_DECIMAL_BYTES: Final = 1024
-"""More than two thousand digits; converting millions of digits would take minutes."""
+MAX_PRECISION: Final = 2400
+"""Digits that fit into so many bytes; converting millions of digits would take minutes."""
 
 
 @dataclass(slots=True, eq=False)
@@ -226,7 +227,12 @@ def _logical(schema: Any, kind: str, size: int = 0) -> tuple[str, int, int]:
     """Logical type, precision and scale; a logical type that does not fit its type is ignored, as Avro demands."""
     logical, precision, scale = schema.get("logicalType"), schema.get("precision"), schema.get("scale", 0)
     if logical == "decimal" and kind in {"bytes", "fixed"} and size <= MAX_DECIMAL_BYTES:
-        if isinstance(precision, int) and isinstance(scale, int) and 0 <= scale <= precision and precision:
+        if (
+            isinstance(precision, int)
+            and isinstance(scale, int)
+            and 0 <= scale <= precision
+            and 0 < precision <= MAX_PRECISION
+        ):
             return "decimal", precision, scale
     elif logical == "uuid" and (kind == "string" or size == 16):
         return "uuid", 0, 0

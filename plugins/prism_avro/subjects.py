@@ -57,7 +57,9 @@ def configured_schema(config: AvroConfig, context: BuildContext) -> tuple[Regist
         else:
             registered = registry.version(config.subject, config.version)
         if registered.format != "avro":
-            raise ConfigError(f'{name_of(registered)} is a {registered.format} schema; use type = "{registered.format}"')
+            raise ConfigError(
+                f'{name_of(registered)} is a {registered.format} schema; use type = "{registered.format}"'
+            )
         root = parse_registered(registry, registered)
     except SchemaNotFoundError as error:
         version = "a released version" if config.version is None else f"version {config.version}"
