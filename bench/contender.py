@@ -147,14 +147,12 @@ def streaming_bulk(settings: dict[str, Any], meter: Meter, *, tuned: bool = Fals
 
 def prism(settings: dict[str, Any], meter: Meter) -> None:
     """Our worker, assembled from its pipeline file as ``prism run`` does it."""
-    from prismlib.cli.project import load_project_for  # the same path as the command's
-    from prismlib.config.pipeline import load_pipeline
+    from prismlib.cli.project import load
     from prismlib.plugin.manager import load_plugins
     from prismlib.runtime.assemble import assemble
 
-    pipeline = load_pipeline(Path(settings["pipeline"]))
-    registry = load_project_for(pipeline)
-    runner = assemble(pipeline, load_plugins(), worker="1", registry=registry).runner()
+    loaded = load(Path(settings["pipeline"]))
+    runner = assemble(loaded.pipeline, load_plugins(), worker="1", registry=loaded.registry).runner()
     poll = runner._source.poll
 
     def counting(max_records: int, timeout: float) -> Any:
