@@ -21,7 +21,7 @@ FILE_NAME = "prism.toml"
 def _time_zone(value: str) -> str:
     try:
         ZoneInfo(value)
-    except (ValueError, OSError):
+    except (LookupError, ValueError, OSError):
         raise ValueError("is no time zone; write one such as 'Europe/Berlin' or 'UTC'") from None
     return value
 

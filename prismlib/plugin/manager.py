@@ -140,8 +140,11 @@ class Plugins:
             message += f"; installed are {', '.join(known)}" if known else "; none of its kind is installed"
         if name in self.left_out:
             message += f"; the plugin {name!r} is installed and left out by {RESTRICT}"
-        for failed in self.failed:
-            message += f"; the plugin {failed} failed to load and may offer it: {failed.reason}"
+        if len(self.failed) == 1:
+            message += f"; the plugin {self.failed[0]} failed to load and may offer it: {self.failed[0].reason}"
+        elif self.failed:
+            names = ", ".join(failed.name for failed in self.failed)
+            message += f"; these plugins failed to load and may offer it, see `prism plugins`: {names}"
         return message
 
 
