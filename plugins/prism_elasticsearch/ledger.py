@@ -1,0 +1,165 @@
+"""Ledger rows as documents beside the data: one per pipeline, partition and generation.
+
+The version of a row is ``ledger_epoch << 44 | next offset``, so that a row never goes back, but by a reset that raises the
+epoch. A row belongs to one generation, because progress is a statement about what one index holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from prism_elasticsearch.answers import ALL_DELIVERED, versions_in_conflict
+from prism_elasticsearch.connection import Connection
+from prism_elasticsearch.generations import Generation
+from prismlib.errors import DataLossError, FatalError, FencedError, RetryableError
+from prismlib.records import LedgerRow, Partition
+
+EPOCH_SHIFT = 44
+
+MAPPINGS: dict[str, Any] = {
+    "dynamic": "strict",
+    "properties": {
+        "pipeline": {"type": "keyword"},
+        "topic": {"type": "keyword"},
+        "partition": {"type": "integer"},
+        "generation": {"type": "keyword"},
+        "index_uuid": {"type": "keyword"},
+        "topic_id": {"type": "keyword"},
+        "next_offset": {"type": "long"},
+        "timestamp_ms": {"type": "long"},
+        "epoch": {"type": "integer"},
+        "ledger_epoch": {"type": "integer"},
+        "written_ms": {"type": "long"},
+    },
+}
+
+
+class Ledger:
+    """Rows of one pipeline in one index."""
+
+    def __init__(self, connection: Connection, index: str, pipeline: str) -> None:
+        """The index must exist; setup creates it."""
+        self._connection = connection
+        self._index = index
+        self._pipeline = pipeline
+
+    def _id(self, partition: Partition, generation: Generation) -> str:
+        return f"{self._pipeline}/{partition.stream}/{partition.index}/{generation.index}"
+
+    def exists(self) -> bool:
+        """Whether the ledger's index is there. Raises RetryableError, FatalError."""
+        return self._connection.json("GET", f"/{self._index}?filter_path=*.settings.index.uuid") is not None
+
+    def load(self, partitions: Sequence[Partition], generation: Generation) -> dict[Partition, LedgerRow]:
+        """The row of each partition that has one, read in real time, without waiting for a refresh.
+
+        Raises:
+            RetryableError: no answer.
+            DataLossError: the rows speak of an index of this name that was deleted since.
+        """
+        if not partitions:
+            return {}
+        ids = {self._id(partition, generation): partition for partition in partitions}
+        found = self._connection.json("POST", f"/{self._index}/_mget", {"ids": list(ids)})
+        if found is None:
+            raise FatalError(self._missing())
+        rows = {}
+        for document in found["docs"]:
+            if "error" in document:
+                raise RetryableError(f"the ledger {self._index} cannot be read: {document['error'].get('type')}")
+            if document["found"]:
+                rows[ids[document["_id"]]] = self._row(document["_source"], generation)
+        return rows
+
+    def _row(self, source: Mapping[str, Any], generation: Generation) -> LedgerRow:
+        partition = Partition(source["topic"], source["partition"])
+        if source["index_uuid"] != generation.uuid:
+            raise DataLossError(
+                f"{partition}: the index {generation.index} was deleted and created again (its UUID was {source['index_uuid']}, "
+                f"now {generation.uuid}), so the {source['next_offset']} offsets that the ledger counts as written are not in "
+                f"it; rebuild it with `prism replay start`"
+            )
+        return LedgerRow(
+            partition=partition,
+            next_offset=source["next_offset"],
+            epoch=source["epoch"],
+            topic_id=source["topic_id"],
+            timestamp_ms=source["timestamp_ms"],
+            ledger_epoch=source["ledger_epoch"],
+            written_ms=source["written_ms"],
+        )
+
+    def save(self, rows: Sequence[LedgerRow], generation: Generation) -> None:
+        """Store rows durably; one that is older than what is stored is passed over.
+
+        Raises:
+            RetryableError: some are not stored.
+            FencedError: a successor has raised the ledger's epoch.
+            FatalError: the ledger is gone, or refuses a row.
+        """
+        if not rows:
+            return
+        lines = []
+        for row in rows:
+            version = row.ledger_epoch << EPOCH_SHIFT | row.next_offset
+            id_ = self._id(row.partition, generation)
+            lines += [
+                orjson.dumps({"index": {"_id": id_, "version": version, "version_type": "external_gte"}}),
+                orjson.dumps(self._source(row, generation)),
+            ]
+        path = f"/{self._index}/_bulk?filter_path=errors,items.*.status,items.*.error"
+        answer = self._connection.request("POST", path, b"\n".join([*lines, b""]), lines=True)
+        if answer.status != 200:
+            raise FatalError(f"the ledger {self._index} cannot be written: {self._connection.reason(answer)}")
+        if answer.data.startswith(ALL_DELIVERED):
+            return
+        for row, item in zip(rows, answer.json()["items"], strict=True):
+            self._judge(row, item["index"])
+
+    def _judge(self, row: LedgerRow, result: Mapping[str, Any]) -> None:
+        status, error = result["status"], result.get("error") or {}
+        if status < 300:
+            return
+        kind = str(error.get("type"))
+        conflict = versions_in_conflict(str(error.get("reason"))) if status == 409 else None
+        if conflict is not None:
+            epoch = conflict[0] >> EPOCH_SHIFT
+            if epoch > row.ledger_epoch:
+                raise FencedError(
+                    f"{row.partition}: the ledger of pipeline {self._pipeline} has been reset (its epoch is {epoch}, this worker "
+                    f"has {row.ledger_epoch}); start this worker again"
+                )
+            return
+        if kind == "index_not_found_exception":
+            raise FatalError(self._missing())
+        if status in {408, 409, 429} or status >= 500 or kind in {"cluster_block_exception", "index_closed_exception"}:
+            raise RetryableError(
+                f"the ledger {self._index} does not take the row of {row.partition} now: {status} {kind}"
+            )
+        raise FatalError(
+            f"the ledger {self._index} refuses the row of {row.partition}: {status} {kind}; was it made by `prism setup`?"
+        )
+
+    def _source(self, row: LedgerRow, generation: Generation) -> dict[str, Any]:
+        return {
+            "pipeline": self._pipeline,
+            "topic": row.partition.stream,
+            "partition": row.partition.index,
+            "generation": generation.index,
+            "index_uuid": generation.uuid,
+            "topic_id": row.topic_id,
+            "next_offset": row.next_offset,
+            "timestamp_ms": row.timestamp_ms,
+            "epoch": row.epoch,
+            "ledger_epoch": row.ledger_epoch,
+            "written_ms": row.written_ms,
+        }
+
+    def _missing(self) -> str:
+        return (
+            f"the ledger index {self._index!r} does not exist on {self._connection.name}; create it with "
+            f"`prism setup PIPELINE.toml --yes`"
+        )
