@@ -36,8 +36,15 @@ def long_bytes(n: int) -> bytes:
     if not -0x8000_0000_0000_0000 <= n <= 0x7FFF_FFFF_FFFF_FFFF:
         raise UnfitError("does not fit into 64 bits")
     n = (n << 1) ^ (n >> 63)
-    if n < 0x4000:
-        return bytes((n,)) if n < 128 else bytes((n & 127 | 128, n >> 7))
+    if n < 0x10_0000:
+        if n < 128:
+            return bytes((n,))
+        return bytes((n & 127 | 128, n >> 7)) if n < 0x4000 else bytes((n & 127 | 128, n >> 7 & 127 | 128, n >> 14))
+    if 0x8_0000_0000 <= n < 0x400_0000_0000:  # six bytes: the milliseconds of our time
+        low, high = n & 0xFFF_FFFF, n >> 28
+        return bytes(
+            (low & 127 | 128, low >> 7 & 127 | 128, low >> 14 & 127 | 128, low >> 21 | 128, high & 127 | 128, high >> 7)
+        )
     out = bytearray()
     while n > 127:
         out.append(n & 127 | 128)
