@@ -45,6 +45,7 @@ class Elasticsearch(Server):
 
     kind: ClassVar[str] = "elasticsearch"
     heap: ClassVar[str] = "512m"
+    artifact_sets: ClassVar[Sequence[str]] = ("es", "es-http")
     main_class: ClassVar[str] = "EsNode"
     port_names: ClassVar[Sequence[str]] = ("http", "transport")
 
@@ -79,7 +80,7 @@ class Elasticsearch(Server):
         return self.url
 
     def prepare(self) -> Launch:
-        jars = fetch("es", "es-http")
+        jars = fetch(*self.artifact_sets)
         core = [jars[artifact.file_name] for artifact in locked("es")]
         http = [jars[artifact.file_name] for artifact in locked("es-http")]
         home = _home(core, http)

@@ -75,7 +75,7 @@ def _running(kind: type[AnyServer]) -> Iterator[AnyServer]:
         server = kind()
         server.__enter__()
     except PrismError as error:
-        pytest.fail(str(error), pytrace=False)
+        pytest.fail("\n".join([str(error), *getattr(error, "__notes__", ())]), pytrace=False)
     try:
         yield server
     finally:

@@ -30,6 +30,7 @@ class Kafka(Server):
     """
 
     kind: ClassVar[str] = "kafka"
+    artifact_sets: ClassVar[Sequence[str]] = ("kafka",)
     main_class: ClassVar[str] = "kafka.Kafka"
     port_names: ClassVar[Sequence[str]] = ("client", "controller", "secure")
 
@@ -92,7 +93,7 @@ class Kafka(Server):
         return self.bootstrap
 
     def prepare(self) -> Launch:
-        jars = list(fetch("kafka").values())
+        jars = list(fetch(*self.artifact_sets).values())
         settings = self.folder / "server.properties"
         lines = [f"{key}={value}\n" for key, value in (self._settings() | self._config).items()]
         settings.write_text("".join(lines), encoding="utf-8")

@@ -15,6 +15,7 @@ class ObjectStore(Server):
     """One store that checks signatures, their expiry, checksums and conditions of writes; no versions, no tags."""
 
     kind: ClassVar[str] = "object-store"
+    artifact_sets: ClassVar[Sequence[str]] = ("s3",)
     main_class: ClassVar[str] = "org.gaul.s3proxy.Main"
     access_key: ClassVar[str] = "prism"
     secret_key: ClassVar[str] = "prism-secret"  # noqa: S105 - the same for everybody, for a store on loopback
@@ -49,6 +50,10 @@ class ObjectStore(Server):
     def address(self) -> str:
         return self.url
 
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        return {"access_key": self.access_key, "secret_key": self.secret_key}
+
     def prepare(self) -> Launch:
         data = self.folder / "data"
         data.mkdir(exist_ok=True)
@@ -63,7 +68,7 @@ class ObjectStore(Server):
         file = self.folder / "s3proxy.conf"
         lines = [f"{key}={value}\n" for key, value in (settings | self._config).items()]
         file.write_text("".join(lines), encoding="utf-8")
-        return Launch(list(fetch("s3").values()), ["-DLOG_LEVEL=warn"], ["--properties", str(file)])
+        return Launch(list(fetch(*self.artifact_sets).values()), ["-DLOG_LEVEL=warn"], ["--properties", str(file)])
 
     def answers(self) -> bool:
         return http_status(self.ports["http"], "GET", "/") is not None  # 403: it asks for a signature

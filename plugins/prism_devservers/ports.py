@@ -7,12 +7,12 @@ import fcntl
 import os
 import random
 import socket
+import tempfile
 import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from prism_devservers.cache import cache_folder
 from prismlib.errors import ConfigError
 
 LOOPBACK: Final = "127.0.0.1"
@@ -38,7 +38,7 @@ class PortLeases:
     """Which ports the servers of this process hold, also against other processes of this user.
 
     Between the choice of a port and the moment when a server listens on it lies a second. A lease is a lock on one byte
-    of a file in the cache folder: it ends with this process, however that ends.
+    of a file in the folder for temporary files: it ends with this process, however that ends.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,8 @@ class PortLeases:
             if port in self._mine:
                 return False
             if self._descriptor is None:  # open until this process ends: closing any would drop all its locks
-                self._descriptor = os.open(cache_folder() / "ports.lock", os.O_RDWR | os.O_CREAT, 0o600)
+                file = Path(tempfile.gettempdir()) / f"prism-ports-{os.getuid()}.lock"
+                self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.lockf(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
             except BlockingIOError:

@@ -21,6 +21,7 @@ class SchemaRegistry(Server):
 
     kind: ClassVar[str] = "registry"
     heap: ClassVar[str] = "384m"
+    artifact_sets: ClassVar[Sequence[str]] = ("registry",)
     main_class: ClassVar[str] = "io.quarkus.bootstrap.runner.QuarkusEntryPoint"
 
     def __init__(
@@ -54,7 +55,7 @@ class SchemaRegistry(Server):
         return self.url
 
     def prepare(self) -> Launch:
-        (archive,) = fetch("registry").values()
+        (archive,) = fetch(*self.artifact_sets).values()
 
         def extract(folder: Path) -> None:
             with tarfile.open(archive) as members:

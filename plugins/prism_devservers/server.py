@@ -63,6 +63,7 @@ class Server(ABC):
     kind: ClassVar[str]
     heap: ClassVar[str] = "256m"
     main_class: ClassVar[str]
+    artifact_sets: ClassVar[Sequence[str]]
     port_names: ClassVar[Sequence[str]] = ("http",)
 
     def __init__(
@@ -105,6 +106,11 @@ class Server(ABC):
     def address(self) -> str:
         """What a client is given to connect to it."""
 
+    @property
+    def credentials(self) -> Mapping[str, str]:
+        """What a client needs besides the address, by name."""
+        return {}
+
     def set_up(self) -> None:  # noqa: B027 - most servers need nothing
         """Called once, when the server answers for the first time with this folder."""
 
@@ -126,7 +132,7 @@ class Server(ABC):
 
         Raises:
             ConfigError: Java or the server's files cannot be had.
-            UnreachableError: it ended or did not answer in time; the message ends with its log.
+            UnreachableError: it ended or did not answer in time; a note has the end of its log.
         """
         for attempt in range(1, _PORT_ATTEMPTS + 1):
             try:
@@ -180,13 +186,9 @@ class Server(ABC):
                 said = self._said_since_start()
                 if any(phrase in said for phrase in _PORT_TAKEN):
                     raise self._port_taken()
-                raise UnreachableError(
-                    f"{self.name} ended with exit code {self.exit_code} while it started:\n{self.tail()}"
-                )
+                raise self._failure(f"ended with exit code {self.exit_code} while it started")
             if time.monotonic() > deadline:
-                raise UnreachableError(
-                    f"{self.name} did not answer within {timeout:.0f} s; its log ends:\n{self.tail()}"
-                )
+                raise self._failure(f"did not answer within {timeout:.0f} s")
             time.sleep(_POLL_SECONDS)
         if not self.was_ready:
             self.set_up()
@@ -261,6 +263,11 @@ class Server(ABC):
             f"another program listens on a port of {self.name} ({ports}): end that program, or delete {self.folder} to"
             " give the server other ports, which also deletes its data"
         )
+
+    def _failure(self, what: str) -> UnreachableError:
+        error = UnreachableError(f"{self.name} {what}: see its log, {self.log}")
+        error.add_note(self.tail())  # the log itself may be removed before anybody looks
+        return error
 
     def _said_since_start(self) -> str:
         with self.log.open("rb") as log:
