@@ -1,8 +1,12 @@
 """Elasticsearch: a sink that writes to an alias and keeps the ledger beside the data, and its administration.
 
-connection      HTTP, credentials, what a status means     config          the table in the pipeline file
-bulk            documents to a request                     answers         an answer to outcomes
-ledger          progress, per generation                   generations     what an alias points to
-sink            the stage                                  templates       how indices are made
-administration  setup and preflight                        plugin          the entry point
+| module | what it is about |
+| --- | --- |
+| `connection` | HTTP, credentials, what a status means |
+| `bulk`, `answers` | documents to a request; an answer to outcomes |
+| `conflicts` | stale, or deleted by somebody else? |
+| `generations`, `ledger` | what an alias points to; progress on one generation |
+| `sink` | the stage |
+| `templates`, `administration` | how indices are made; setup and preflight |
+| `config`, `plugin` | the table in the pipeline file; the entry point |
 """

@@ -3,8 +3,8 @@
 | item | outcome |
 | --- | --- |
 | 2xx; 404 of a delete | delivered |
-| 409, and the index holds a higher version | delivered: this one is stale |
-| 409, and the higher version is exactly the next one | delivered, unless the document is gone: see :class:`Conflict` |
+| 409 of a delete, and the index has a higher version | delivered: the delete is stale |
+| 409 of a document, and the index has a higher version | :mod:`prism_elasticsearch.conflicts` decides; mostly stale |
 | 409 of any other kind, 408, 429, 5xx | retry |
 | index closed or blocked | retry: an operator's doing, and not the document's fault |
 | alias or write index missing, access denied | FatalError: no document can be written |
@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from prism_elasticsearch.conflicts import Conflict
 from prismlib.errors import FatalError, RetryableError, UnwritableError
 from prismlib.records import Documents, Retry
 
@@ -32,24 +33,6 @@ _VALUES = re.compile(
     r"( in document with id |\. Preview of field's value|\s*\bat \[Source:|\(for root starting at|For input string:).*",
     re.DOTALL,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """A document whose id has the very next version in the index.
-
-    A later record of the same id explains that, and so does somebody who deleted the document by hand: an unversioned
-    delete raises the version by one, and for ``index.gc_deletes`` Elasticsearch then calls the same document stale.
-
-    Attributes:
-        position: of the document.
-        index: where it was to be written.
-        current: the version in the index.
-    """
-
-    position: int
-    index: str
-    current: int
 
 
 @dataclass(slots=True)
@@ -104,7 +87,7 @@ def read_items(
             conflict = versions_in_conflict(reason)
             if conflict is None:
                 outcome.retry[position] = Retry(f"409 {kind}")
-            elif conflict[0] == conflict[1] + 1 and documents.bodies[position] is not None:
+            elif documents.bodies[position] is not None:
                 outcome.conflicts.append(Conflict(position, str(error.get("index")), conflict[0]))
         elif status in {408, 429} or status >= 500 or kind in _BLOCKED:
             outcome.retry[position] = Retry(f"{status} {kind}")

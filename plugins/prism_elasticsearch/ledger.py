@@ -6,6 +6,7 @@ epoch. A row belongs to one generation, because progress is a statement about wh
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,10 +15,11 @@ import orjson
 from prism_elasticsearch.answers import ALL_DELIVERED, versions_in_conflict
 from prism_elasticsearch.connection import Connection
 from prism_elasticsearch.generations import Generation
-from prismlib.errors import DataLossError, FatalError, FencedError, RetryableError
+from prismlib.errors import DataLossError, FatalError, RetryableError
 from prismlib.records import LedgerRow, Partition
+from prismlib.runtime.identity import EPOCH_SHIFT
 
-EPOCH_SHIFT = 44
+log = logging.getLogger(__name__)
 
 MAPPINGS: dict[str, Any] = {
     "dynamic": "strict",
@@ -97,7 +99,6 @@ class Ledger:
 
         Raises:
             RetryableError: some are not stored.
-            FencedError: a successor has raised the ledger's epoch.
             FatalError: the ledger is gone, or refuses a row.
         """
         if not rows:
@@ -128,9 +129,9 @@ class Ledger:
         if conflict is not None:
             epoch = conflict[0] >> EPOCH_SHIFT
             if epoch > row.ledger_epoch:
-                raise FencedError(
-                    f"{row.partition}: the ledger of pipeline {self._pipeline} has been reset (its epoch is {epoch}, this worker "
-                    f"has {row.ledger_epoch}); start this worker again"
+                log.warning(
+                    "passed over a ledger row of an earlier epoch: another worker has reset this partition",
+                    extra={"partition": str(row.partition), "epoch": row.ledger_epoch, "current_epoch": epoch},
                 )
             return
         if kind == "index_not_found_exception":

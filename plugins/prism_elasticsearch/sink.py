@@ -1,10 +1,8 @@
 """The Elasticsearch sink: versioned bulk writes to an alias, and the ledger beside them.
 
-Ids and versions make every write safe to repeat, so this sink never has to know what an earlier attempt did. Two traps of
-Elasticsearch itself are closed here. ``require_alias`` covers index operations only: a bulk of nothing but versioned deletes
-to a missing alias creates an index of that name, unless the template that setup installs forbids it. And an unversioned
-delete by somebody else raises the version, so that writing the same record again looks stale while the document is gone;
-such a document is rejected, visibly, and not counted as delivered.
+Ids and versions make every write safe to repeat, so this sink never has to know what an earlier attempt did.
+``require_alias`` covers index operations only: a bulk of nothing but versioned deletes to a missing alias creates an index of
+that name, unless the template that setup installs forbids it.
 """
 
 from __future__ import annotations
@@ -13,11 +11,12 @@ from collections.abc import Mapping, Sequence
 
 from prism_elasticsearch.answers import ALL_DELIVERED, Outcome, read_items, refusal
 from prism_elasticsearch.bulk import Bulk, build
+from prism_elasticsearch.conflicts import ConflictJudge
 from prism_elasticsearch.connection import Connection, check_version, for_commands
 from prism_elasticsearch.generations import Generation, look_up, require_write_index
 from prism_elasticsearch.ledger import Ledger
-from prismlib.errors import ConfigError, FatalError, UnwritableError
-from prismlib.records import Documents, LedgerRow, Partition, Retry, WriteResult
+from prismlib.errors import ConfigError, FatalError
+from prismlib.records import Documents, LedgerRow, Partition, WriteResult
 from prismlib.stages import WritePolicy
 
 
@@ -53,6 +52,7 @@ class ElasticsearchSink:
         )
         self._connection = connection
         self._alias = alias
+        self._conflicts = ConflictJudge(connection)
         self._ledger = Ledger(connection, ledger_index, pipeline)
         self._ledger_index = ledger_index
         self._origin_topic = origin_topic
@@ -77,6 +77,7 @@ class ElasticsearchSink:
         bulk = build(documents, with_topic=self._origin_topic)
         outcome = Outcome(rejected=bulk.rejected)
         if bulk.lines:
+            self._conflicts.remember_deletes(documents)
             alone = self._send(bulk, 0, len(bulk.lines), documents, outcome)
             if len(alone) == len(bulk.lines) > 1:
                 raise FatalError(
@@ -84,7 +85,9 @@ class ElasticsearchSink:
                     f"{outcome.rejected[alone[0]].reason}"
                 )
             if outcome.conflicts:
-                self._judge_conflicts(documents, outcome)
+                verdicts = self._conflicts.judge(documents, outcome.conflicts)
+                outcome.rejected |= verdicts.rejected
+                outcome.retry |= verdicts.retry
         return WriteResult(outcome.rejected, outcome.retry)
 
     def flush(self, timeout: float) -> WriteResult:  # noqa: ARG002  # write waits for the answer: nothing is buffered
@@ -129,31 +132,6 @@ class ElasticsearchSink:
             )
         return []
 
-    def _judge_conflicts(self, documents: Documents, outcome: Outcome) -> None:
-        """Tell stale documents from those that somebody deleted; see :class:`prism_elasticsearch.answers.Conflict`."""
-        ids, versions = documents.ids, documents.versions
-        ours = {
-            (ids[i], versions[i])
-            for i, body in enumerate(documents.bodies)
-            if body is None and i not in outcome.rejected
-        }
-        open_ = [conflict for conflict in outcome.conflicts if (ids[conflict.position], conflict.current) not in ours]
-        if not open_:
-            return
-        asked = {"docs": [{"_index": c.index, "_id": ids[c.position]} for c in open_]}
-        found = self._connection.json("POST", "/_mget?_source=false", asked) or {"docs": []}
-        for conflict, document in zip(open_, found["docs"], strict=True):
-            if document.get("found") is True:
-                continue
-            if "error" in document:
-                outcome.retry[conflict.position] = Retry(f"409, and asking for it: {document['error'].get('type')}")
-                continue
-            outcome.rejected[conflict.position] = UnwritableError(
-                "the document was deleted in the index, and not by this write; if it should be there, retry it later than "
-                "the index setting gc_deletes (60 s by default) after the delete",
-                code="deleted-elsewhere",
-            )
-
     # --- KeepsLedger ---------------------------------------------------------------------------------------------------
 
     def load_ledger(self, partitions: Sequence[Partition]) -> Mapping[Partition, LedgerRow]:
@@ -165,7 +143,6 @@ class ElasticsearchSink:
 
         Raises:
             RetryableError: not stored now.
-            FencedError: a reset, or a successor, has raised the ledger's epoch.
             FatalError: the alias points to another generation since the sink was opened. What that one holds, its own rows
                 say; taking over the progress made on the old one would skip records.
         """

@@ -40,6 +40,8 @@ def events(config: ElasticsearchConfig) -> dict[str, Any]:
                 "index": {
                     "number_of_shards": str(config.number_of_shards),
                     "number_of_replicas": str(config.number_of_replicas),
+                    # For so long a delete holds back an older document that is still being retried.
+                    "gc_deletes": "5m",
                     "mapping": {"total_fields": {"limit": "1000"}, "depth": {"limit": "20"}},
                 }
             },
