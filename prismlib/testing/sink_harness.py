@@ -25,7 +25,10 @@ class SinkHarness(Protocol):
     patience: float
 
     def make_sink(self, worker: str) -> Sink:
-        """A sink that is not open yet; a later one of the same worker is its successor. The suite closes them."""
+        """A sink that is not open yet; a later one of the same worker is its successor.
+
+        A test closes what it opened unless it fails first: a fixture that yields closes everything once more.
+        """
         ...
 
     def good(self, number: int) -> bytes:

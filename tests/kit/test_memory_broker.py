@@ -1,5 +1,7 @@
 """What the in-memory broker does on bad days, as Kafka does where a runner can tell."""
 
+from threading import Thread
+
 import pytest
 
 from prismlib.errors import ConfigError, DataLossError, FatalError, FencedError, RetryableError, UnreachableError
@@ -253,3 +255,54 @@ def test_records_taken_out_leave_gaps(broker):
         FIRST: [0, 2],
         SECOND: [0, 1, 2],
     }
+
+
+def test_a_poll_that_waits_is_woken_by_a_record(broker):
+    source, _ = joined(broker, "1")
+    source.poll(10, 0)
+    writer = Thread(target=lambda: broker.append("in", None, b"late", partition=0))
+    writer.start()
+    [batch] = source.poll(10, 60)
+    writer.join()
+    assert batch.values == [b"late"]
+
+
+def test_many_writers_and_members_lose_nothing():
+    broker = MemoryBroker()
+    broker.create_topic("in", 4)
+    read = []
+
+    def write(start):
+        for number in range(start, 400, 4):
+            broker.append("in", b"%d" % number, b"%d" % number)
+
+    class Committing:
+        def __init__(self, name):
+            self.source = MemorySource(broker, "group", ["in"], name)
+            self.position = {}
+            self.source.open(self)
+
+        def on_assigned(self, partitions):
+            return {one: found.next_offset or 0 for one, found in self.source.committed(partitions).items()}
+
+        def on_revoked(self, partitions):
+            self.source.commit({one: self.position.pop(one) for one in partitions if one in self.position})
+
+        def on_lost(self, partitions):
+            raise AssertionError(partitions)
+
+        def run(self):
+            while len(read) < 400:
+                for batch in self.source.poll(7, 0.01):
+                    self.position[batch.partition] = batch.next_offset
+                    read.extend(batch.values)
+            self.source.close()
+
+    threads = [Thread(target=write, args=(start,)) for start in range(4)]
+    threads += [Thread(target=Committing(name).run) for name in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(map(int, read)) == list(range(400))
+    assert broker.members("group") == {}
