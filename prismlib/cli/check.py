@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from prismlib.cli.app import App, json_option, pass_app, print_json, print_table
-from prismlib.cli.project import open_registry, pipeline_argument
+from prismlib.cli.project import open_project_registry, pipeline_argument
 from prismlib.config.pipeline import PipelineConfig, load_pipeline
 from prismlib.config.project import ProjectConfig, load_project
 from prismlib.contracts.registry import Registry
@@ -60,7 +60,7 @@ def _checks(path: Path, plugins: Plugins) -> Iterator[Check]:
     registry = None
     try:
         project = load_project(config.base)
-        registry = open_registry(project)
+        registry = open_project_registry(project)
         yield Check("project", "ok", str(project.path or "no prism.toml above the pipeline file; defaults apply"))
         yield _alerts(project)
     except PrismError as error:

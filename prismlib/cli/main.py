@@ -115,8 +115,12 @@ def execute(arguments: Sequence[str]) -> int:
     """
     app = App()
     try:
-        result: Any = prism.main(args=list(arguments), prog_name="prism", standalone_mode=False, obj=app)
+        # Not prism.main, which would take a broken pipe for exit code 1, a finding.
+        with prism.make_context("prism", list(arguments), obj=app) as context:
+            result: Any = prism.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.ClickException as error:
         error.show()
         return ConfigError.exit_code
@@ -129,7 +133,7 @@ def execute(arguments: Sequence[str]) -> int:
         print_error(str(error))
         return error.exit_code
     except BrokenPipeError:
-        # The reader of a pipe, such as `head`, has seen enough. Python would complain again when it flushes at exit.
+        # The reader of the pipe, such as `head`, has seen enough. Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:  # noqa: BLE001  # the last resort: nobody else will tell the user

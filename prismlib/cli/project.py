@@ -9,8 +9,8 @@ import click
 
 from prismlib.config.pipeline import PipelineConfig, load_pipeline
 from prismlib.config.project import ProjectConfig, load_project
-from prismlib.contracts.directory import DirectoryRegistry
 from prismlib.contracts.registry import Registry
+from prismlib.contracts.registry_url import open_registry
 from prismlib.errors import ConfigError
 
 pipeline_argument = click.argument("pipeline", metavar="PIPELINE.toml", type=click.Path(path_type=Path))
@@ -22,24 +22,26 @@ class Loaded:
 
     pipeline: PipelineConfig
     project: ProjectConfig
-    registry: Registry
+    registry: Registry | None
 
 
 def load(path: Path) -> Loaded:
     """Read a pipeline file and the ``prism.toml`` above it. Raises ConfigError."""
     pipeline = load_pipeline(path)
     project = load_project(pipeline.base)
-    return Loaded(pipeline, project, open_registry(project))
+    return Loaded(pipeline, project, open_project_registry(project))
 
 
-def open_registry(project: ProjectConfig) -> Registry:
-    """The registry that a project names.
+def open_project_registry(project: ProjectConfig) -> Registry | None:
+    """The registry that a project names; None when it names none and has no folder ``schemas``.
 
     Raises:
         ConfigError: it cannot be one.
     """
-    folder = project.registry_folder
-    if folder is None:
-        where = project.path or "PRISM_REGISTRY_URL"
-        raise ConfigError(f"{where}: 'registry.url': no registry over HTTP can be read yet; name a folder of schemas")
-    return DirectoryRegistry(folder)
+    config = project.registry
+    if "url" not in config.model_fields_set and not (project.base / config.url).exists():
+        return None
+    try:
+        return open_registry(config.url, project.base)
+    except ConfigError as error:
+        raise ConfigError(f"{project.path or 'PRISM_REGISTRY_URL'}: {error}") from error

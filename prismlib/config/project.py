@@ -6,14 +6,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from prismlib.config.model import Model, Secret, read_toml, validate
 from prismlib.config.values import Name, Text
-from prismlib.errors import ConfigError
 
 FILE_NAME = "prism.toml"
 
@@ -125,11 +123,6 @@ class ProjectConfig(Model):
         """The file, or None where there is none."""
         return self._path
 
-    @property
-    def registry_folder(self) -> Path | None:
-        """The folder that the registry is, or None when it is spoken to over HTTP."""
-        return None if urlsplit(self.registry.url).scheme in {"http", "https"} else self.base / self.registry.url
-
 
 def find_project(folder: Path) -> Path | None:
     """The nearest ``prism.toml`` in ``folder`` or above it."""
@@ -153,8 +146,6 @@ def load_project(folder: Path) -> ProjectConfig:
     project = validate(ProjectConfig, data, str(path or "the environment"))
     project._base = path.parent if path else folder  # noqa: SLF001  # set once, here: no key of the file
     project._path = path  # noqa: SLF001  # as above
-    if project.registry.url.partition("://")[1] and project.registry_folder is not None:
-        raise ConfigError(f"{path or 'PRISM_REGISTRY_URL'}: 'registry.url': must be a folder, or begin with http(s)://")
     return project
 
 

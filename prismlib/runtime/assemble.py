@@ -16,7 +16,7 @@ from prismlib.contracts.registry import Registry
 from prismlib.errors import ConfigError, PluginLoadError, PluginNotFoundError, PrismError, StageContractError
 from prismlib.plugin.hookspecs import Administration, BuildContext, StageKind, StageSpec, StoreKind, StoreSpec
 from prismlib.plugin.manager import Plugins
-from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedStage, resolve
+from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedStage, located, resolve
 from prismlib.runtime.route import Route
 from prismlib.runtime.runner import Runner
 from prismlib.runtime.settings import RunnerSettings
@@ -146,7 +146,10 @@ def _encoder(builder: _Builder, resolved: ResolvedPipeline, *, versioned: bool) 
             f"{where} is missing, and the route {normalizing!r} makes events that must become bytes;"
             ' add for instance encode = { type = "json", subject = "NAME-value" }'
         )
-    spec = builder.plugins.stage("encoder", "json")
+    try:
+        spec = builder.plugins.stage("encoder", "json")
+    except ConfigError as error:
+        raise located(where, error) from error
     return cast(
         "Encoder", builder.stage(ResolvedStage(spec, validate(spec.config_model, {}, where), where), role="sink")
     )

@@ -112,7 +112,7 @@ class _Resolver:
         try:
             spec = self._plugins.stage(kind, table.type)
         except ConfigError as error:
-            self._problems.append(_located(where, error))
+            self._problems.append(located(where, error))
             return None
         known = _keys(spec.config_model)
         settings = {key: value for key, value in (inherited or {}).items() if key in known}
@@ -155,7 +155,8 @@ def _keys(model: type[Model]) -> set[str]:
     return {field.alias or name for name, field in model.model_fields.items()}
 
 
-def _located(where: str, error: ConfigError) -> ConfigError:
-    located = type(error)(f"{where}: {error}")
-    located.__cause__ = error.__cause__
-    return located
+def located(where: str, error: ConfigError) -> ConfigError:
+    """The same error, with file and table in front of its message."""
+    moved = type(error)(f"{where}: {error}")
+    moved.__cause__ = error.__cause__
+    return moved

@@ -49,7 +49,7 @@ def test_every_key_of_a_whole_file_is_read_from_a_folder_below(tmp_path: Path) -
     project = load_project(below)
     assert project.base == tmp_path
     assert project.path == tmp_path / "prism.toml"
-    assert project.registry_folder == tmp_path / "contracts"
+    assert project.registry.url == "contracts"
     assert project.registry.token is not None
     assert project.registry.token.reveal() == "hush-token"
     assert [to.reveal() for to in project.alerts.to] == ["https://example.org/hush"]
@@ -69,7 +69,8 @@ def test_without_a_file_the_defaults_start_at_the_folder(tmp_path: Path) -> None
     assert find_project(tmp_path) is None
     project = load_project(tmp_path)
     assert project.path is None
-    assert project.registry_folder == tmp_path / "schemas"
+    assert project.base == tmp_path
+    assert project.registry.url == "schemas"
     assert project.alerts.to == ()
 
 
@@ -79,7 +80,6 @@ def test_the_environment_comes_before_the_file(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setenv("PRISM_STORAGE_PATH", "/elsewhere")
     project = load_project(tmp_path)
     assert project.registry.url == "http://127.0.0.1:8081"
-    assert project.registry_folder is None
     assert project.storage.path == "/elsewhere"
 
 
@@ -87,11 +87,6 @@ def test_the_environment_comes_before_the_file(tmp_path: Path, monkeypatch: pyte
     ("old", "new", "message"),
     [
         ('url = "contracts"', 'ulr = "contracts"', "unknown key 'registry.ulr'; did you mean 'url'?"),
-        (
-            'url = "contracts"',
-            'url = "ftp://example.org"',
-            "'registry.url': must be a folder, or begin with http(s)://",
-        ),
         ("[storage]", "[storrage]", "unknown key 'storrage'; did you mean 'storage'?"),
         ('to = [{ env = "PRISM_TEST_ALERT" }]', "to = [3]", "'alerts.to.0': must be a string"),
         ('schema = "schemas/flights-value/next.avsc"', "", "the key 'subject.0.schema' is missing"),
