@@ -37,7 +37,7 @@ class BuildContext:
         worker: name of this worker, unique in the pipeline.
         topics: what the pipeline's routes read; for a decoder or normalizer, the one topic of its route.
         reads: for a decoder, the fields that the route's normalizer reads.
-        base: folder of the pipeline file; relative paths in it start here.
+        base: folder of ``prism.toml``, or of the pipeline file where there is none; relative paths start here.
         registry: where schemas come from, or None when the pipeline names no subject.
         dead_letter_topic: where dead letters go.
         role: "source" or "sink", for an administration, which both may have.
