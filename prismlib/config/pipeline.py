@@ -6,7 +6,6 @@ The core's own keys are checked here; the keys that belong to a stage are checke
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -14,7 +13,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PlainValidator, PrivateAttr, field_validator, model_validator
 
 from prismlib.config.model import Model, read_toml, validate
-from prismlib.config.project import find_project
 from prismlib.config.project import find_project
 from prismlib.config.values import Duration, Name, PluginTable, Share, Start, Text, Topic
 
