@@ -6,7 +6,6 @@ The core's own keys are checked here; the keys that belong to a stage are checke
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,8 +14,6 @@ from pydantic import Field, PlainValidator, PrivateAttr, field_validator, model_
 from prismlib.config.model import Model, read_toml, validate
 from prismlib.config.project import find_project
 from prismlib.config.values import Duration, Name, PluginTable, Share, Start, Text, Topic
-
-_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 def _normalize(value: object) -> PluginTable | None:
@@ -27,13 +24,7 @@ def _normalize(value: object) -> PluginTable | None:
         return PluginTable.model_validate({"type": "mapping", "file": value})
     if isinstance(value, dict) and "type" in value:
         return PluginTable.model_validate(value)
-    if isinstance(value, dict) and set(value) <= {"python", "reads"}:
-        function = value.get("python")
-        if not isinstance(function, str) or not _FUNCTION.fullmatch(function):
-            raise ValueError('must name a function as in { python = "package.module:function", reads = [...] }')
-        reads = value.get("reads")
-        if not isinstance(reads, list) or not all(isinstance(path, str) and path for path in reads):
-            raise ValueError('needs reads = ["field", ...], the fields that the function reads, or ["*"] for all')
+    if isinstance(value, dict) and "python" in value:
         return PluginTable.model_validate({"type": "python", **value})
     raise ValueError('must be the path of a mapping, or { python = "package.module:function", reads = [...] }')
 

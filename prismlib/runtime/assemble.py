@@ -151,7 +151,8 @@ def _encoder(builder: _Builder, resolved: ResolvedPipeline, *, versioned: bool) 
     except ConfigError as error:
         raise located(where, error) from error
     return cast(
-        "Encoder", builder.stage(ResolvedStage(spec, validate(spec.config_model, {}, where), where), role="sink")
+        "Encoder",
+        builder.stage(ResolvedStage(spec, validate(spec.config_model, {"wire": "bare"}, where), where), role="sink"),
     )
 
 

@@ -68,6 +68,10 @@ class Json:
         return Encoded([json.dumps(body).encode() for body in bodies])
 
 
+class Loner:
+    open = poll = commit = committed = horizons = close = print
+
+
 class Administration:
     def __init__(self, topics: Sequence[str]) -> None:
         self._topics = topics
@@ -122,6 +126,7 @@ def administration(config: Any, context: BuildContext) -> Administration:
 def prism_stages() -> list[StageSpec]:
     return [
         StageSpec("source", "tape", "in memory", Tape, remembering("source", source)),
+        StageSpec("source", "loner", "in no group", Nothing, lambda config, context: Loner()),
         StageSpec("decoder", "plain", "bytes or JSON", Subject, remembering("decoder", plain)),
         StageSpec("normalizer", "upper", "in capitals", Nothing, lambda config, context: Upper()),
         StageSpec("normalizer", "broken", "no method", Nothing, lambda config, context: object()),
