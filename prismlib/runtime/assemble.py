@@ -16,7 +16,7 @@ from prismlib.contracts.registry import Registry
 from prismlib.errors import ConfigError, PluginLoadError, PluginNotFoundError, PrismError, StageContractError
 from prismlib.plugin.hookspecs import Administration, BuildContext, StageKind, StageSpec, StoreKind, StoreSpec
 from prismlib.plugin.manager import Plugins
-from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedStage, located, resolve
+from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedStage, located, raise_all, resolve
 from prismlib.runtime.route import Route
 from prismlib.runtime.runner import Runner
 from prismlib.runtime.settings import RunnerSettings
@@ -93,7 +93,7 @@ def assemble(
             f" which a source of type {resolved.source.spec.name!r} cannot take part in; choose another sink"
         )
     encoder = _encoder(builder, resolved, versioned=sink.policy.versioned)
-    routes = {route.topic: builder.route(route, encoder) for route in resolved.routes}
+    routes = builder.routes(resolved.routes, encoder)
     dead_letters = None if transactional else builder.dead_letters(resolved.source)
     stop_above = config.dead_letters.stop_above
     settings = RunnerSettings(
@@ -175,6 +175,17 @@ class _Builder:
 
     def stage(self, stage: ResolvedStage, **context: Any) -> Any:
         return self.build(stage.spec, stage.settings, stage.where, **context)
+
+    def routes(self, routes: Sequence[ResolvedRoute], encoder: Encoder | None) -> dict[str, Route]:
+        built: dict[str, Route] = {}
+        problems: list[ConfigError] = []
+        for route in routes:
+            try:
+                built[route.topic] = self.route(route, encoder)
+            except ConfigError as error:
+                problems.append(error)
+        raise_all(problems)
+        return built
 
     def route(self, route: ResolvedRoute, encoder: Encoder | None) -> Route:
         topics = (route.topic,)

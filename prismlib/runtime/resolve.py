@@ -8,7 +8,7 @@ key for is passed over, because one environment serves several pipelines; ``pris
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ def resolve(config: PipelineConfig, plugins: Plugins) -> ResolvedPipeline:
     inherited = resolver.with_environment("source", config.source) if same_type else {}
     sink = resolver.stage("sink", config.sink, "[sink]", inherited)
     encoder = resolver.stage("encoder", config.sink.encode, "[sink]: encode") if config.sink.encode else None
-    resolver.raise_problems()
+    raise_all(resolver.problems)
     if source is None or sink is None:
         raise AssertionError("a stage that is missing is a problem, and problems were raised")
     return ResolvedPipeline(
@@ -103,7 +103,7 @@ class _Resolver:
         self.applied: list[str] = []
         self._path = path
         self._plugins = plugins
-        self._problems: list[ConfigError] = []
+        self.problems: list[ConfigError] = []
 
     def stage(
         self, kind: StageKind, table: PluginTable, place: str, inherited: Mapping[str, Any] | None = None
@@ -112,7 +112,7 @@ class _Resolver:
         try:
             spec = self._plugins.stage(kind, table.type)
         except ConfigError as error:
-            self._problems.append(located(where, error))
+            self.problems.append(located(where, error))
             return None
         known = _keys(spec.config_model)
         settings = {key: value for key, value in (inherited or {}).items() if key in known}
@@ -124,7 +124,7 @@ class _Resolver:
         try:
             return ResolvedStage(spec, validate(spec.config_model, settings, where), where)
         except ConfigError as error:
-            self._problems.append(error)
+            self.problems.append(error)
             return None
 
     def with_environment(self, kind: StageKind, table: PluginTable) -> Mapping[str, Any]:
@@ -134,11 +134,13 @@ class _Resolver:
         given = [variable for kind in ("source", "sink") for variable, _, _ in _variables(kind)]
         return tuple(variable for variable in given if variable not in self.applied)
 
-    def raise_problems(self) -> None:
-        if len(self._problems) == 1:
-            raise self._problems[0]
-        if self._problems:
-            raise ConfigError("\n".join(str(problem) for problem in self._problems))
+
+def raise_all(problems: Sequence[ConfigError]) -> None:
+    """Raise what there is: one error as it is, several as one ConfigError with a line each."""
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        raise ConfigError("\n".join(str(problem) for problem in problems))
 
 
 def _variables(kind: str) -> list[tuple[str, str, str]]:

@@ -115,6 +115,8 @@ def source(config: Tape, context: BuildContext) -> MemorySource:
 
 
 def plain(config: Subject, context: BuildContext) -> Plain:
+    if config.subject == "secret":
+        raise ConfigError("subject: may not be read")
     return Plain(context.reads)
 
 

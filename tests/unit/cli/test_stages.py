@@ -90,3 +90,11 @@ def test_a_side_without_administration_is_left_out(site: Site) -> None:
     plugins = load_plugins()
     resolved = resolve(load_pipeline(site.path), plugins)
     assert set(administrations(resolved, plugins, registry=None)) == {"source"}
+
+
+def test_all_routes_that_cannot_be_built_are_told(site: Site) -> None:
+    decode = 'decode = { type = "plain", subject = "secret" }'
+    site.edit('decode = { type = "plain" }', f'{decode}\n[[route]]\ntopic = "raw"\n{decode}')
+    with pytest.raises(ConfigError) as caught:
+        assembled(site)
+    assert [line.split(": ")[1] for line in str(caught.value).splitlines()] == ["[[route]] words", "[[route]] raw"]
