@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 
-MAX_INDENTS: Final = 24
+MAX_INDENTS: Final = 18
 """Where a value goes into a function of its own: CPython allows 20 loops in one another, and 100 indents."""
 
 
