@@ -164,16 +164,19 @@ def _show(control: Control, servers: Sequence[ServerStatus], *, as_json: bool, a
             shown["already_up"] = already_up
         print_json(shown)
     elif servers:
-        print_table(["server", "state", "address", "process", "needs"], [_row(server) for server in servers])
+        print_table(["server", "state", "address", "process"], [_row(server) for server in servers])
+        for server in servers:
+            if server.credentials:
+                needs = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in server.credentials.items())
+                click.echo(f"{server.name}: {needs}")
     else:
         click.echo(f"Nothing is up in {control.folder}: start it with `prism dev up`.")
 
 
 def _row(server: ServerStatus) -> Sequence[tuple[str, str] | str]:
-    needs = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in server.credentials.items())
     state = (server.state, "green" if server.state == "up" else "red")
     process = server.detail if server.pid is None and server.state == "ended" else str(server.pid or "")
-    return server.name, state, server.address, process, needs
+    return server.name, state, server.address, process
 
 
 def _show_log(server: ServerStatus) -> None:

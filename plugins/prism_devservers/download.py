@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import Final
+from urllib.error import URLError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -154,8 +155,9 @@ def _download_one(
         except (OSError, HTTPException) as error:
             advance(-received)
             if attempt == _ATTEMPTS or stopped.is_set():
+                reason = error.reason if type(error) is URLError else error
                 raise UnreachableError(
-                    f"could not fetch {artifact.file_name} from {host} ({error}): check the network, or name a Maven"
+                    f"could not fetch {artifact.file_name} from {host} ({reason}): check the network, or name a Maven"
                     " repository that answers in PRISM_MAVEN_URL"
                 ) from error
             time.sleep(attempt)

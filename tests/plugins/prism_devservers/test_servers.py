@@ -15,11 +15,10 @@ from pathlib import Path
 import boto3
 import psutil
 import pytest
+import urllib3
 from botocore.exceptions import ClientError
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
-from confluent_kafka.schema_registry.error import SchemaRegistryError
 from elasticsearch import Elasticsearch as Client
 from elasticsearch import helpers
 
@@ -86,18 +85,17 @@ def test_elasticsearch_keeps_acknowledged_documents_over_kill_9() -> None:
 
 
 def test_a_folder_of_ones_own_outlives_the_server_with_ports_and_schemas(tmp_path: Path) -> None:
-    schema = Schema(json.dumps({"type": "record", "name": "R", "fields": []}), "AVRO")
     with SchemaRegistry(folder=tmp_path / "registry") as registry:
         url = registry.url
-        client = SchemaRegistryClient({"url": url})
-        number = client.register_schema("s", schema)
-        client.set_compatibility("s", "FORWARD")
+        assert register(registry, "s", "a").status == 200
+        level = {"compatibility": "FORWARD"}
+        assert urllib3.request("PUT", f"{url}/config/s", json=level).status == 200
         registry.kill()
         registry.start()
-        assert client.lookup_schema("s", schema).schema_id == number
+        assert urllib3.request("GET", f"{url}/subjects").json() == ["s"]
     with SchemaRegistry(folder=tmp_path / "registry") as again:
         assert again.url == url
-        assert SchemaRegistryClient({"url": url}).get_compatibility("s") == "FORWARD"
+        assert urllib3.request("GET", f"{url}/config/s").json() == {"compatibilityLevel": "FORWARD"}
 
 
 @pytest.mark.slow
@@ -160,17 +158,16 @@ def test_three_brokers_lose_nothing_when_one_is_killed() -> None:
 
 
 def test_the_registry_starts_backward_compatible_and_refuses_what_breaks(schema_registry: SchemaRegistry) -> None:
-    client = SchemaRegistryClient({"url": schema_registry.url})
     subject = uuid.uuid4().hex
+    first, again, breaking = (register(schema_registry, subject, field) for field in ("a", "a", "b"))
+    assert first.status == again.status == 200
+    assert first.json() == again.json()
+    assert breaking.status == 409
 
-    def record(field: str) -> Schema:
-        fields = [{"name": field, "type": "int"}]
-        return Schema(json.dumps({"type": "record", "name": "R", "fields": fields}), "AVRO")
 
-    assert client.register_schema(subject, record("a")) == client.register_schema(subject, record("a"))
-    with pytest.raises(SchemaRegistryError) as caught:
-        client.register_schema(subject, record("b"))
-    assert caught.value.http_status_code == 409
+def register(registry: SchemaRegistry, subject: str, field: str) -> urllib3.BaseHTTPResponse:
+    schema = json.dumps({"type": "record", "name": "R", "fields": [{"name": field, "type": "int"}]})
+    return urllib3.request("POST", f"{registry.url}/subjects/{subject}/versions", json={"schema": schema})
 
 
 def test_the_object_store_checks_signatures_and_conditions(object_store: ObjectStore) -> None:
