@@ -136,7 +136,7 @@ def _built(config: PipelineConfig, plugins: Plugins, registry: Registry | None) 
     except PrismError as error:
         yield from _failures("route", error)
     else:
-        yield Check("route", "ok", "mappings read fields that the schemas have, and all stages fit together")
+        yield Check("route", "ok", "all stages can be built and fit together")
 
 
 def _servers(resolved: ResolvedPipeline, plugins: Plugins, registry: Registry | None) -> Iterator[Check]:

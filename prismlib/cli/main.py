@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import logging
 import os
 import sys
 import traceback
@@ -105,6 +106,12 @@ def _show_version(ctx: click.Context, _: click.Parameter, value: bool) -> None: 
 def prism(app: App, debug: bool) -> None:  # noqa: FBT001  # click passes options by name
     """Bring events of many Kafka topics into one standard shape, and from there into Elasticsearch, losing none."""
     app.debug = debug
+    # Commands tell with their result what went wrong; libraries' logs beside it are for finding bugs.
+    # `prism run` has logs of its own.
+    if debug:
+        logging.basicConfig(level=logging.DEBUG)
+    else:
+        logging.getLogger().addHandler(logging.NullHandler())
 
 
 def execute(arguments: Sequence[str]) -> int:
