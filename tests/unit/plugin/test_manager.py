@@ -131,13 +131,21 @@ def test_the_failure_is_quoted_when_the_stage_of_that_name_is_asked_for(site: Si
     assert isinstance(caught.value.__cause__, ModuleNotFoundError)
 
 
-def test_an_unknown_stage_is_answered_with_the_nearest_name_and_what_failed(site: Site) -> None:
+def test_an_unknown_stage_is_answered_with_the_nearest_name_and_what_failed(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRISM_PLUGINS", "tapes,broken")
     site.install("tapes", GOOD)
     site.install("broken", "import no_such_library")
     with pytest.raises(
         PluginNotFoundError,
-        match=r"offers the source 'tap'; did you mean 'tape'\?.*failed to load and may offer it.*broken",
+        match=r"offers the source 'tap'; did you mean 'tape'\?; the plugin 'broken' \(of prism-broken-plugin 1.2\)"
+        r" failed to load and may offer it: ModuleNotFoundError",
     ):
+        load_plugins().stage("source", "tap")
+    site.install("worse", "import no_such_library")
+    monkeypatch.setenv("PRISM_PLUGINS", "tapes,broken,worse")
+    with pytest.raises(PluginNotFoundError, match="see `prism plugins`: broken, worse"):
         load_plugins().stage("source", "tap")
 
 
