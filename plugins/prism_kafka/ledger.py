@@ -1,0 +1,211 @@
+"""The ledger topic ``prism.ledger.PIPELINE``: compacted, one partition.
+
+    key flights[3]       {"topic": "flights", "partition": 3, "next_offset": 1041, ...}     one row of the ledger
+    key worker/1         {"claim": "9f0c..."}                                               who is worker 1 now
+
+Rows are written inside the sink's transactions, or by :meth:`LedgerTopic.save` at a first assignment. A claim is written
+by every worker before its first transaction: whoever wrote the last one is the worker, and everybody before it is fenced.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+from prism_kafka.cluster import Cluster, make_client
+from prism_kafka.config import Options
+from prism_kafka.failures import TRANSIENT, BrokerLog, kafka_error
+from prism_kafka.settings import producer_settings, reader_settings
+from prismlib.errors import FatalError, FencedError, RetryableError, UnreachableError
+from prismlib.records import LedgerRow, Partition
+
+STABLE_SECONDS: Final = 75.0
+_READ_SECONDS: Final = 60.0
+_WRITE_SECONDS: Final = 30.0
+
+
+def ledger_topic(pipeline: str) -> str:
+    """Name of a pipeline's ledger topic."""
+    return f"prism.ledger.{pipeline}"
+
+
+def row_key(row: LedgerRow) -> bytes:
+    """The record key of a row."""
+    return str(row.partition).encode()
+
+
+def row_value(row: LedgerRow) -> bytes:
+    """The record value of a row."""
+    return orjson.dumps(
+        {
+            "topic": row.partition.stream,
+            "partition": row.partition.index,
+            "next_offset": row.next_offset,
+            "epoch": row.epoch,
+            "topic_id": row.topic_id,
+            "timestamp_ms": row.timestamp_ms,
+            "ledger_epoch": row.ledger_epoch,
+            "written_ms": row.written_ms,
+        }
+    )
+
+
+def newest(rows: Iterable[LedgerRow]) -> dict[Partition, LedgerRow]:
+    """The row of each partition that a successor must believe: highest ledger epoch, then highest offset."""
+    found: dict[Partition, LedgerRow] = {}
+    for row in rows:
+        known = found.get(row.partition)
+        if known is None or _age(row) >= _age(known):
+            found[row.partition] = row
+    return found
+
+
+def _age(row: LedgerRow) -> tuple[int, int]:
+    return row.ledger_epoch, row.next_offset
+
+
+class LedgerTopic:
+    """Reads and writes one pipeline's ledger for one worker."""
+
+    def __init__(self, cluster: Cluster, options: Options, *, pipeline: str, worker: str) -> None:
+        """Nothing is connected yet."""
+        self.topic = ledger_topic(pipeline)
+        self._cluster = cluster
+        self._reader = reader_settings(cluster.servers, options, group=f"prism.ledger.{pipeline}")
+        # Not idempotent: the first record of such a producer waits 0.5 s, and a row written twice is the same row.
+        client = f"prism-{pipeline}-{worker}-ledger"
+        self._writer = producer_settings(cluster.servers, options, client=client, limits=[]) | {
+            "enable.idempotence": "false",
+            "acks": "all",
+            "max.in.flight.requests.per.connection": 1,
+            "linger.ms": 0,
+        }
+        self._worker = f"worker/{worker}".encode()
+        self._claim = uuid.uuid4().hex
+
+    def claim(self) -> None:
+        """Become the worker of this name, and fence whoever was it before. Raises RetryableError."""
+        self._write([(self._worker, orjson.dumps({"claim": self._claim}))])
+
+    def is_ours(self) -> bool:
+        """Whether nobody has become this worker since. Raises RetryableError."""
+        # Claims are written outside transactions, and one that was left open must not keep this answer waiting.
+        return self._holder([value for key, value in self._read(uncommitted=True) if key == self._worker])
+
+    def _holder(self, claims: Sequence[bytes]) -> bool:
+        return bool(claims) and orjson.loads(claims[-1])["claim"] == self._claim
+
+    def load(self, partitions: Sequence[Partition]) -> dict[Partition, LedgerRow]:
+        """The newest row of each partition that has one. Raises RetryableError."""
+        rows = newest(self._rows(self._read()))
+        return {p: rows[p] for p in partitions if p in rows}
+
+    def save(self, rows: Sequence[LedgerRow]) -> None:
+        """Write rows outside any transaction, but for stale ones. Raises RetryableError, FencedError."""
+        records = list(self._read())
+        if not self._holder([value for key, value in records if key == self._worker]):
+            raise FencedError(f"another process has become {self._worker.decode()} of the ledger {self.topic}")
+        known = newest(self._rows(records))
+        fresh = [row for row in rows if row.partition not in known or _age(row) >= _age(known[row.partition])]
+        if fresh:
+            self._write([(row_key(row), row_value(row)) for row in fresh])
+
+    def _rows(self, records: Iterable[tuple[bytes, bytes]]) -> Iterator[LedgerRow]:
+        for key, value in records:
+            if key.startswith(b"worker/") or not value:
+                continue
+            yield _row(self.topic, key, value)
+
+    def _write(self, records: Sequence[tuple[bytes, bytes]]) -> None:
+        failed: list[KafkaError] = []
+        producer = make_client(
+            Producer, self._writer, on_delivery=lambda error, _: failed.append(error), error_cb=BrokerLog()
+        )
+        for key, value in records:
+            producer.produce(self.topic, value, key)
+        try:
+            left = producer.flush(_WRITE_SECONDS)
+        except KafkaException as error:
+            raise RetryableError(f"the ledger {self.topic} cannot be written: {kafka_error(error).str()}") from error
+        if left:
+            producer.purge()
+            producer.poll(0)
+            raise RetryableError(f"the ledger {self.topic} could not be written in {_WRITE_SECONDS:.0f} s")
+        if failed:
+            kind = RetryableError if failed[0].code() in TRANSIENT else FatalError
+            raise kind(f"the ledger {self.topic} cannot be written: {failed[0].str()}")
+
+    def _read(self, *, uncommitted: bool = False) -> list[tuple[bytes, bytes]]:
+        """Every record up to the end at this moment; without ``uncommitted`` it waits for transactions open there."""
+        place = Partition(self.topic, 0)
+        try:
+            end = self._cluster.ends([place])[place]
+            if self._cluster.starts([place])[place] == end:
+                return []
+            if not uncommitted:
+                self._wait_for_transactions(place, end)
+        except UnreachableError as error:
+            raise RetryableError(str(error)) from error
+        return self._read_to(end, "read_uncommitted" if uncommitted else "read_committed")
+
+    def _wait_for_transactions(self, place: Partition, end: int) -> None:
+        deadline = time.monotonic() + STABLE_SECONDS
+        while self._cluster.ends([place], stable=True)[place] < end:
+            if time.monotonic() > deadline:
+                raise RetryableError(
+                    f"a transaction has been open on the ledger {self.topic} for {STABLE_SECONDS:.0f} s: most likely a"
+                    " worker was killed inside it; it ends with its transaction.timeout.ms"
+                )
+            time.sleep(0.1)
+
+    def _read_to(self, end: int, isolation: str) -> list[tuple[bytes, bytes]]:
+        reader = make_client(Consumer, self._reader | {"isolation.level": isolation}, error_cb=BrokerLog())
+        deadline = time.monotonic() + _READ_SECONDS
+        records: list[tuple[bytes, bytes]] = []
+        try:
+            reader.assign([TopicPartition(self.topic, 0, 0)])
+            while time.monotonic() < deadline:
+                first = reader.poll(0.2)  # consume() alone would wait out its time
+                if first is None:
+                    continue
+                for message in [first, *reader.consume(10_000, 0)]:
+                    error = message.error()
+                    if error is None:
+                        records.append((message.key() or b"", message.value() or b""))
+                    elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001  # a code of the client itself
+                        _pass_transient(self.topic, error)
+                    elif (message.offset() or 0) >= end:
+                        return records
+        except KafkaException as error:
+            _pass_transient(self.topic, kafka_error(error))
+        finally:
+            reader.close()
+        raise RetryableError(f"the ledger {self.topic} could not be read in {_READ_SECONDS:.0f} s")
+
+
+def _pass_transient(topic: str, error: KafkaError) -> None:
+    if error.code() not in TRANSIENT:
+        raise FatalError(f"the ledger {topic} cannot be read: {error.str()}")
+
+
+def _row(topic: str, key: bytes, value: bytes) -> LedgerRow:
+    try:
+        found: Mapping[str, Any] = orjson.loads(value)
+        return LedgerRow(
+            partition=Partition(str(found["topic"]), int(found["partition"])),
+            next_offset=int(found["next_offset"]),
+            epoch=int(found["epoch"]),
+            topic_id=str(found["topic_id"]),
+            timestamp_ms=int(found["timestamp_ms"]),
+            ledger_epoch=int(found["ledger_epoch"]),
+            written_ms=int(found["written_ms"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise FatalError(
+            f"the ledger {topic} holds a record that is no row of a ledger, key {key!r}; nothing but Prism may write there"
+        ) from error

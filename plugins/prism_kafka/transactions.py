@@ -1,0 +1,261 @@
+"""One worker's transactional producer, and what each way of failing means.
+
+librdkafka says ``_FENCED`` both when a successor took over and when the broker ended a transaction that was open for
+longer than its timeout, for instance while the broker was away. Which of the two it was, the ledger topic tells: see
+:class:`prism_kafka.ledger.LedgerTopic`. After anything fatal the client is dropped and a new one made; its
+``init_transactions`` ends whatever the old one left open, so that nothing is ever in doubt.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from prism_kafka.cluster import make_client
+from prism_kafka.failures import BAD_RECORD, FORBIDDEN, TRANSIENT, UNKNOWN_TOPIC, BrokerLog, kafka_error
+from prismlib.errors import ConfigError, FatalError, FencedError, RetryableError, UnreachableError
+from prismlib.records import Headers
+
+log = logging.getLogger(__name__)
+
+PATIENCE: Final = 30.0
+"""Seconds to try one step of a transaction again: shorter than the default transaction.timeout.ms."""
+
+_STEP_SECONDS: Final = 10.0
+_QUEUE_SECONDS: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One record that was handed over and not delivered."""
+
+    error: KafkaError
+    stream: str
+    key: bytes | None
+    value: bytes | None
+
+    @property
+    def bad_record(self) -> bool:
+        """The record is at fault, and not the servers."""
+        return self.error.code() in BAD_RECORD
+
+
+class TransactionalProducer:
+    """Transactions of one ``transactional.id``.
+
+    Attributes:
+        failures: records of the open transaction that were not delivered; it can only be aborted then.
+        in_transaction: one is open, or its end is not known.
+    """
+
+    def __init__(self, settings: dict[str, Any], is_ours: Callable[[], bool]) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            settings: of :func:`prism_kafka.settings.transactional_settings`.
+            is_ours: whether no successor has claimed this worker's name; may raise RetryableError.
+        """
+        self._settings = settings
+        self._name = str(settings["transactional.id"])
+        self._is_ours = is_ours
+        self._producer: Producer | None = None
+        self.failures: list[Failure] = []
+        self.in_transaction = False
+
+    def open(self) -> None:
+        """Make the client, fence predecessors and end what they left open.
+
+        Raises:
+            ConfigError: the broker refuses the settings, or this client's rights do not suffice.
+            UnreachableError: no transaction coordinator answers.
+        """
+        producer = make_client(
+            Producer, self._settings, on_delivery=self._on_delivery, error_cb=BrokerLog(), logger=log
+        )
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                producer.init_transactions(_STEP_SECONDS)
+                break
+            except KafkaException as exception:
+                error = kafka_error(exception)
+                again = error.retriable() or error.code() in TRANSIENT
+                if not again:
+                    raise ConfigError(f"transactions of {self._name} cannot begin: {error.str()}") from exception
+                if time.monotonic() > deadline:
+                    raise UnreachableError(
+                        f"no transaction coordinator for {self._name} answered in {PATIENCE:.0f} s: {error.str()}"
+                    ) from exception
+        self._producer = producer
+
+    def begin(self) -> None:
+        """Start a transaction. Raises FencedError, RetryableError."""
+        producer = self._ready()
+        self.failures.clear()
+        try:
+            producer.begin_transaction()
+        except KafkaException as error:
+            self._fail("begin", error)
+        self.in_transaction = True
+
+    def produce(
+        self,
+        stream: str,
+        keys: Iterable[bytes | None],
+        bodies: Iterable[bytes | None],
+        headers: Sequence[Headers | None] = (),
+    ) -> None:
+        """Hand over records; waits for room in the client's queue.
+
+        Raises:
+            RetryableError: the transaction cannot go on.
+            FencedError: a successor took over.
+        """
+        producer = self._ready()
+        produce = producer.produce
+        try:
+            if headers:
+                for key, body, header in zip(keys, bodies, headers, strict=True):
+                    self._patiently(lambda k=key, b=body, h=header: produce(stream, b, k, headers=_list(h)))  # type: ignore[misc]  # the defaults bind the loop's values
+            else:
+                waiting = zip(keys, bodies, strict=True)
+                while True:
+                    try:
+                        for key, body in waiting:
+                            produce(stream, body, key)
+                        break
+                    except BufferError:
+                        self._patiently(lambda k=key, b=body: produce(stream, b, k))  # type: ignore[misc]  # as above
+            producer.poll(0)
+        except KafkaException as error:
+            self._fail("write", error)
+
+    def flush(self, timeout: float) -> None:
+        """Wait until every record is delivered or in ``failures``. Raises RetryableError when not all are."""
+        producer = self._ready()
+        try:
+            left = producer.flush(timeout)
+        except KafkaException as error:
+            self._fail("flush", error)
+        if left:
+            raise RetryableError(f"{left} records were not acknowledged by the Kafka broker in {timeout:.0f} s")
+
+    def commit(self, next_offsets: Sequence[TopicPartition], group: object) -> None:
+        """Commit offsets and records. Raises as :meth:`Transactional.commit`."""
+        producer = self._ready()
+        try:
+            if next_offsets:
+                _retrying(lambda: producer.send_offsets_to_transaction(list(next_offsets), group, _STEP_SECONDS))
+            _retrying(lambda: producer.commit_transaction(_STEP_SECONDS))
+        except KafkaException as exception:
+            error = kafka_error(exception)
+            if error.retriable() or error.code() in TRANSIENT:
+                self._discard()  # the end of the transaction is not known: the next client's first step settles it
+            self._fail("commit", exception)
+        self.in_transaction = False
+
+    def abort(self) -> None:
+        """Drop the open transaction, if there is one. Raises FencedError, RetryableError."""
+        if not self.in_transaction:
+            return
+        if self._producer is not None:
+            try:
+                _retrying(self._producer.abort_transaction, _STEP_SECONDS)
+            except KafkaException as exception:
+                error = kafka_error(exception)
+                if error.retriable() or error.code() in TRANSIENT:
+                    raise RetryableError(f"the transaction of {self._name} cannot be aborted yet: {error.str()}") from (
+                        exception
+                    )
+                self._discard()
+        self._ready()  # a new client ends what the old one left open
+        self.failures.clear()
+        self.in_transaction = False
+
+    def close(self) -> None:
+        """Abort what is open, so that readers need not wait for its timeout, and let go. Never raises."""
+        if self._producer is not None and self.in_transaction:
+            try:
+                self._producer.abort_transaction(_STEP_SECONDS / 2)
+            except KafkaException as error:
+                log.warning("transaction left open at the end", extra={"reason": kafka_error(error).str()})
+        self.in_transaction = False
+        self._discard()
+
+    def _ready(self) -> Producer:
+        """The client; a new one after a fatal failure, unless a successor has taken over."""
+        if self._producer is None:
+            self._check_ours(None)
+            try:
+                self.open()
+            except UnreachableError as error:
+                raise RetryableError(str(error)) from error
+            self._check_ours(None)
+        producer = self._producer
+        if producer is None:
+            raise AssertionError("open() made it or raised")
+        return producer
+
+    def _check_ours(self, cause: KafkaException | None) -> None:
+        if not self._is_ours():
+            self._discard()
+            raise FencedError(
+                f"another process has taken the place of {self._name}: two workers of a pipeline must not have the same"
+                " name"
+            ) from cause
+
+    def _fail(self, step: str, exception: KafkaException) -> NoReturn:
+        error = kafka_error(exception)
+        what = f"the transaction of {self._name} failed to {step}: {error.str()}"
+        code = error.code()
+        if error.fatal() or code in {KafkaError._FATAL, KafkaError._FENCED}:  # noqa: SLF001  # codes of the client itself
+            self._discard()
+            self._check_ours(exception)
+            raise RetryableError(f"{what}; the broker has ended it") from exception
+        if code in FORBIDDEN or code in UNKNOWN_TOPIC:
+            raise FatalError(what) from exception
+        raise RetryableError(what) from exception
+
+    def _discard(self) -> None:
+        """Drop the client with all that it still holds."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.purge()
+            producer.poll(0)
+        self.failures.clear()
+
+    def _patiently(self, produce: Callable[[], None]) -> None:
+        """Produce one record, waiting for room."""
+        deadline = time.monotonic() + _QUEUE_SECONDS
+        while True:
+            try:
+                return produce()
+            except BufferError as error:
+                if time.monotonic() > deadline:
+                    raise RetryableError(
+                        f"the queue of {self._name} stayed full for {_QUEUE_SECONDS:.0f} s: the Kafka broker takes too long"
+                    ) from error
+                self._ready().poll(0.05)
+
+    def _on_delivery(self, error: KafkaError, message: Message[Any, Any]) -> None:
+        """Called for failures alone, as ``delivery.report.only.error`` says."""
+        self.failures.append(Failure(error, message.topic() or "", message.key(), message.value()))
+
+
+def _retrying(step: Callable[..., None], *arguments: float) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return step(*arguments)
+        except KafkaException as exception:
+            if not kafka_error(exception).retriable() or time.monotonic() > deadline:
+                raise
+
+
+def _list(headers: Headers | None) -> list[tuple[str, str | bytes | None]] | None:
+    return None if headers is None else list(headers)
