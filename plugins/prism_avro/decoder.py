@@ -92,9 +92,10 @@ class AvroDecoder:
                     code = self._code(first)
                     first = code.program.run(chain((first,), values), rows)
                 except SchemaDriftError as drift:
-                    return Decoded(rows, errors, (len(rows), drift))
+                    return Decoded(rows, errors, (len(rows), drift.with_traceback(None)))
                 except DecodeError as error:
-                    errors[len(rows)] = error
+                    # its traceback would keep this frame, and with it the batch
+                    errors[len(rows)] = error.with_traceback(None)
                     rows.append(None)
                     break
                 except FAULTS as error:
@@ -131,7 +132,7 @@ class AvroDecoder:
                 known = drift
             self._known[start] = known
         if isinstance(known, SchemaDriftError):
-            raise known
+            raise known.with_traceback(None)  # or it would grow by each time it is raised
         return known
 
     def _compile(self, registered: RegisteredSchema, root: Type, start: bytes) -> _WriterCode:

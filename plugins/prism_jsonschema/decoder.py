@@ -51,9 +51,10 @@ class JsonDecoder:
                     start = self._start(first)
                     first = self._run(chain((first,), values), start, rows)
                 except SchemaDriftError as drift:
-                    return Decoded(rows, errors, (len(rows), drift))
+                    return Decoded(rows, errors, (len(rows), drift.with_traceback(None)))
                 except DecodeError as error:
-                    errors[len(rows)] = error
+                    # its traceback would keep this frame, and with it the batch
+                    errors[len(rows)] = error.with_traceback(None)
                     rows.append(None)
                     break
                 except orjson.JSONDecodeError as error:
