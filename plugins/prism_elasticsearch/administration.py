@@ -130,6 +130,8 @@ class ElasticsearchAdministration:
         try:
             version = check_version(self._connection)
             yield Check(what, "ok", f"version {version}")
+            if not self._config.verify:
+                yield Check("TLS", "warning", "certificates are not verified; remove verify = false and set ca_certs")
             what = f"alias {self._config.alias}"
             yield from self._check_alias(what)
             what = f"index template {self._config.alias}"

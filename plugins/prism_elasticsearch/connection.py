@@ -11,6 +11,7 @@ import contextlib
 import email.utils
 import gzip
 import itertools
+import logging
 import ssl
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,8 @@ import urllib3
 
 from prism_elasticsearch.config import ElasticsearchConfig
 from prismlib.errors import ConfigError, FatalError, RetryableError, UnreachableError
+
+log = logging.getLogger(__name__)
 
 SUPPORTED_MAJOR = 9
 """The REST interface of one major version of Elasticsearch is what this plugin was run against."""
@@ -274,16 +277,27 @@ def _tls(ca_certs: Path | None, *, verify: bool) -> ssl.SSLContext:
         except (OSError, ssl.SSLError) as error:
             raise ConfigError(f"ca_certs: {ca_certs} cannot be read as certificates: {error}") from error
     if not verify:
+        # The user's own decision: said once here, and by `prism check`, instead of with every new connection.
+        log.warning(
+            "certificates of Elasticsearch are not verified: anybody on the way can read and change what is sent"
+        )
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
 
 
 def _why(error: urllib3.exceptions.HTTPError) -> str:
-    if isinstance(error, urllib3.exceptions.TimeoutError):
+    """Short and without the address, which the caller names."""
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror
+    # A refused connection counts as a timeout in urllib3.
+    if isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
+        error, urllib3.exceptions.NewConnectionError
+    ):
         return "no answer in time"
-    cause = error.__cause__ or error
-    return (cause.strerror or type(cause).__name__) if isinstance(cause, OSError) else type(error).__name__
+    return "the connection was closed" if isinstance(error, urllib3.exceptions.ProtocolError) else type(error).__name__
 
 
 def _seconds(header: str | None) -> float | None:

@@ -71,7 +71,10 @@ class Ledger:
         rows = {}
         for document in found["docs"]:
             if "error" in document:
-                raise RetryableError(f"the ledger {self._index} cannot be read: {document['error'].get('type')}")
+                kind = document["error"].get("type")
+                if kind == "index_not_found_exception":
+                    raise FatalError(self._missing())
+                raise RetryableError(f"the ledger {self._index} cannot be read: {kind}")
             if document["found"]:
                 rows[ids[document["_id"]]] = self._row(document["_source"], generation)
         return rows
