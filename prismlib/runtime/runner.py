@@ -165,7 +165,10 @@ class Runner:
                 log.warning("the source cannot be read now", extra={"reason": str(error)})
                 self._stop.wait(polling.next(error.retry_after))
                 batches = []
-            self._pauses.assigned(self._assignment.take_fresh())
+            fresh = self._assignment.take_fresh()
+            if fresh:
+                self._pauses.assigned(fresh)
+                self._last_record = time.monotonic()  # joining may have taken longer than being idle may last
             if not delivery.needs_rewind():
                 self._accept(delivery, batches)
             delivery.advance(0.0 if batches else BUSY_WAIT)
