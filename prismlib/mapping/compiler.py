@@ -249,8 +249,7 @@ class _Compiler:
     def _id(self, scope: _Scope, value: str) -> str:
         """An id is text, not empty, and can be written as UTF-8: it becomes a record key."""
         note = Note("id", "cast", "it is neither text nor a number")
-        self._line(scope, f"event_id = {value}")
-        self._line(scope, "if event_id.__class__ is not str: event_id = to_str(event_id)", note)
+        self._line(scope, f"event_id = {value} if {value}.__class__ is str else to_str({value})", note)
         self._line(scope, "if not event_id: refuse()", Note("id", "missing", "it is empty"))
         self._line(
             scope,
@@ -264,22 +263,19 @@ class _Compiler:
 
     def _convert(self, scope: _Scope, key: str, spec: FromField, source: str) -> str:
         """The variable of one converted value."""
-        made, shape = self._new(), _shape(key, [spec.source])
-        if spec.null_if is not None:
-            if isinstance(spec.null_if, tuple):
-                self._line(scope, f"{made} = None if {source} in {self._constant(spec.null_if)} else {source}", shape)
-            else:
-                self._line(scope, f"{made} = None if {source} == {self._literal(spec.null_if)} else {source}", shape)
-            source = made
+        made = self._new()
+        none = ""
+        if isinstance(spec.null_if, tuple):
+            none = f"None if {source} in {self._constant(spec.null_if)} else "
+        elif spec.null_if is not None:
+            none = f"None if {source} == {self._literal(spec.null_if)} else "
         if spec.parse is not None:
-            self._line(scope, f"{made} = {self._time(spec, source)}", _parse_note(key, spec))
+            self._line(scope, f"{made} = {none}{self._time(spec, source)}", _parse_note(key, spec))
         elif spec.cast is not None:
             note = Note(key, "cast", f"{spec.source!r} cannot be cast to {spec.cast}")
-            self._line(scope, f"{made} = {_CAST_LINES[spec.cast].format(v=source)}", note)
-        elif spec.map is None:
-            self._line(scope, f"{made} = {_plain(source)}", shape)
+            self._line(scope, f"{made} = {none}{_CAST_LINES[spec.cast].format(v=source)}", note)
         else:
-            made = source
+            self._line(scope, f"{made} = {none}{_plain(source)}", _shape(key, [spec.source]))
         if spec.map is not None:
             made = self._map(scope, key, spec, spec.map, made)
         if spec.default is not None:

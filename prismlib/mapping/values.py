@@ -24,15 +24,22 @@ TEXTUAL = frozenset({str, int, float, Decimal})
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
+_all_atoms = ATOMS.issuperset
+
+
 def plain(value: Any) -> Any:
     """A copy that shares no mutable value with its original; tuples become lists."""
-    if value.__class__ in ATOMS:
+    # issuperset is one loop in C, half the time of looking at each value here.
+    kind = value.__class__
+    if kind is list:
+        return value.copy() if _all_atoms(map(type, value)) else [plain(item) for item in value]
+    if kind is dict:
+        if _all_atoms(map(type, value.values())):
+            return value.copy()
+        return {key: plain(item) for key, item in value.items()}
+    if kind in ATOMS:
         return value
-    if isinstance(value, dict):
-        return {key: item if item.__class__ in ATOMS else plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [item if item.__class__ in ATOMS else plain(item) for item in value]
-    return copy.deepcopy(value)
+    return plain(list(value)) if isinstance(value, tuple) else copy.deepcopy(value)
 
 
 def to_int(value: Any) -> int:
