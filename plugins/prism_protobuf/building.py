@@ -8,7 +8,7 @@ compiled per message turns bodies into arguments, and a body that is refused is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from prism_protobuf.schema import is_repeated, map_entry, message_class
 from prism_protobuf.wellknown import FROM_VALUE
@@ -19,8 +19,13 @@ if TYPE_CHECKING:
 Arguments: TypeAlias = Callable[[Any], Any]
 """From a body to what the constructor takes. Raises one of ``REFUSALS``."""
 
-REFUSALS = (TypeError, ValueError, OverflowError, RecursionError, AttributeError, KeyError)
+REFUSALS: Final = (TypeError, ValueError, OverflowError, RecursionError, AttributeError, KeyError)
 """What a body that does not fit makes this module and protobuf's constructor raise."""
+
+MOST_NESTING: Final = 90
+
+RECURSIVE_VALUES: Final = frozenset(f"google.protobuf.{name}" for name in ("Struct", "Value", "ListValue"))
+"""Those of ``FROM_VALUE`` that contain themselves."""
 
 
 def compile_arguments(message: Descriptor) -> Arguments:
@@ -44,6 +49,20 @@ def compile_arguments(message: Descriptor) -> Arguments:
     exec(compile("\n".join(source), f"<arguments of {message.full_name}>", "exec"), names)  # noqa: S102
     arguments: Arguments = names[functions[message.full_name]]
     return arguments
+
+
+def may_be_deep(message: Descriptor) -> bool:
+    """Whether a body can make messages nested deeper than protobuf parses (100), although it writes them."""
+    waiting = {one.full_name: {inner.full_name for inner in _inner(one)} for one in _reachable(message)}
+    if len(waiting) >= MOST_NESTING or any(inner & RECURSIVE_VALUES for inner in waiting.values()):
+        return True
+    while waiting:
+        shallow = {name for name, inner in waiting.items() if not inner & waiting.keys()}
+        if not shallow:
+            return True  # what is left contains itself
+        for name in shallow:
+            del waiting[name]
+    return False
 
 
 def culprit(message: Descriptor, body: Any) -> tuple[str, str] | None:
@@ -194,7 +213,7 @@ def _type(field: FieldDescriptor) -> str:
     return _SCALARS[field.type]
 
 
-_SCALARS = {
+_SCALARS: Final = {
     1: "double", 2: "float", 3: "int64", 4: "uint64", 5: "int32", 6: "fixed64", 7: "fixed32", 8: "bool", 9: "string",
     12: "bytes", 13: "uint32", 15: "sfixed32", 16: "sfixed64", 17: "sint32", 18: "sint64",
 }  # fmt: skip

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf.message import EncodeError
+from google.protobuf.message import DecodeError, EncodeError
 
-from prism_protobuf.building import REFUSALS, compile_arguments, culprit
+from prism_protobuf.building import REFUSALS, compile_arguments, culprit, may_be_deep
 from prism_protobuf.framing import header
 from prism_protobuf.schema import SubjectMessage, configured_message, message_class
 from prismlib.errors import InvalidValueError, RecordError
@@ -32,12 +32,14 @@ class ProtobufEncoder:
         self._class = message_class(message.descriptor)
         self._serialize = self._class.SerializeToString
         self._arguments = compile_arguments(message.descriptor)
+        self._check = self._class.FromString if may_be_deep(message.descriptor) else None
         self._header = header(message.registered.id, message.path) if framed else b""
 
     def encode(self, bodies: Sequence[dict[str, Any] | bytes | None]) -> Encoded:
         """Encode all bodies; a body of bytes is refused, since it is no dict."""
         values: list[bytes | None] = []
         errors: dict[int, RecordError] = {}
+        check = self._check
         build, arguments, serialize, start = self._class, self._arguments, self._serialize, self._header
         remaining = iter(bodies)
         while len(values) < len(bodies):
@@ -50,11 +52,14 @@ class ProtobufEncoder:
                         continue
                     message = None
                     message = build(**arguments(body))
-                    values.append(start + serialize(message))
+                    payload = serialize(message)
+                    if check is not None:
+                        check(payload)
+                    values.append(start + payload)
             except REFUSALS:
                 errors[len(values)] = self._refused(body)
                 values.append(None)
-            except EncodeError:
+            except (EncodeError, DecodeError):
                 errors[len(values)] = _incomplete(message)
                 values.append(None)
         return Encoded(values, errors)

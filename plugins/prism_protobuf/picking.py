@@ -24,6 +24,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+from google.protobuf import descriptor_pb2
+
 from prism_protobuf.schema import is_repeated, map_entry, message_class
 from prism_protobuf.wellknown import TO_VALUE
 from prismlib.stages import FieldSet
@@ -51,6 +53,11 @@ class UnpickableError(Exception):
 
 class UnknownFieldError(Exception):
     """What is read is no field of the reader."""
+
+
+def _text(value: str | bytes) -> str:
+    """Protobuf gives bytes for a string that is not UTF-8, where the schema does not forbid that."""
+    return value if isinstance(value, str) else value.decode()
 
 
 class _Symbols(dict[int, str]):
@@ -93,6 +100,7 @@ class _Compiler:
     names: dict[str, Any] = field(default_factory=dict)
     jobs: list[_Job] = field(default_factory=list)
     known: dict[tuple[str, str, FieldSet], str] = field(default_factory=dict)
+    proto3: dict[str, bool] = field(default_factory=dict)
 
     def compile(self, writer: Descriptor, reader: Descriptor, reads: FieldSet, filename: str) -> Pick:
         first = self._function(writer, reader, reads, "")
@@ -115,6 +123,22 @@ class _Compiler:
         name = f"{prefix}{len(self.names)}"
         self.names[name] = value
         return name
+
+    def _is_text(self, writes: FieldDescriptor) -> bool:
+        """Whether parsing refuses strings that are none: always in proto3, never in proto2, and by choice in editions."""
+        owner = writes.containing_type
+        if owner is None:  # so typed for extensions, which no row has
+            return False
+        file = owner.file
+        if file.name not in self.proto3:
+            proto = descriptor_pb2.FileDescriptorProto()
+            file.CopyToProto(proto)
+            self.proto3[file.name] = proto.syntax == "proto3"
+        return self.proto3[file.name]
+
+    def _text(self) -> str:
+        self.names["text"] = _text
+        return "text"
 
     def _write(self, job: _Job) -> str:
         below = _below(job.reader, job.reads)
@@ -153,7 +177,8 @@ class _Compiler:
         kind = _KINDS[writes_key.type]
         if kind != _KINDS[reads_key.type]:
             raise UnpickableError(path, f"its keys are {_describe(reads_key)}, the writer's {_describe(writes_key)}")
-        key = {"str": "k", "int": "str(k)", "bool": "'true' if k else 'false'"}[kind]
+        text = "k" if self._is_text(writes_key) else f"{self._text()}(k)"
+        key = {"str": text, "int": "str(k)", "bool": "'true' if k else 'false'"}[kind]
         each = self._convert("x", writes_value, reads_value, fields, path)
         return f"{{{key}: {each} for k, x in {value}.items()}}"
 
@@ -162,7 +187,9 @@ class _Compiler:
         if reads.message_type is not None and writes.message_type is not None:
             return self._convert_message(x, writes.message_type, reads.message_type, fields, path)
         match _KINDS[writes.type], _KINDS[reads.type]:
-            case ("float", "float") | ("str", "str") | ("bytes", "bytes") | ("bool", "bool") | ("int" | "enum", "int"):
+            case "str", "str":
+                return x if self._is_text(writes) else f"{self._text()}({x})"
+            case ("float", "float") | ("bytes", "bytes") | ("bool", "bool") | ("int" | "enum", "int"):
                 return x
             case "bool", "int":
                 return f"int({x})"
@@ -177,7 +204,7 @@ class _Compiler:
             case "bytes", "str":
                 return f"{x}.decode()"
             case "str", "bytes":
-                return f"{x}.encode()"
+                return f"{x}.encode()" if self._is_text(writes) else f"{self._text()}({x}).encode()"
         raise UnpickableError(path, f"it is {_describe(reads)}, and the writer writes {_describe(writes)}")
 
     def _convert_message(self, x: str, writer: Descriptor, reader: Descriptor, fields: FieldSet, path: str) -> str:

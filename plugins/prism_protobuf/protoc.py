@@ -91,7 +91,8 @@ def _run(text: str, imported: Mapping[str, str], where: str) -> bytes:
         except OSError as error:
             raise ContractError(f"{where}: protoc cannot be started: {error}") from error
         if done.returncode != 0:
-            raise _refused(where, done.returncode, done.stderr.decode(errors="replace"))
+            output = done.stderr.decode(errors="replace").replace(f"{root / 'in'}{os.sep}", "")
+            raise _refused(where, done.returncode, output)
         try:
             return out.read_bytes()
         except OSError as error:

@@ -1,0 +1,110 @@
+"""``.proto`` text: errors with their line, hostile text, and the cache."""
+
+from pathlib import Path
+
+import pytest
+
+from prism_protobuf import protoc
+from prism_protobuf.protoc import compile_proto
+from prism_protobuf.schema import ProtoSchema
+from prismlib.errors import ContractError, SchemaParseError
+
+GOOD = 'syntax = "proto3"; package a; message M { int32 a = 1; }'
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PRISM_CACHE", str(tmp_path))
+    return tmp_path / "protobuf"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('syntax = "proto3";\nmessage M {\n  int32 a 1;\n}', r"subject s: line 3, column 11: Missing field number"),
+        ('syntax = "proto3";\nmessage M { Nothing a = 1; }', r'line 2, column 13: "Nothing" is not defined'),
+        ('syntax = "proto3"; message M { int32 a = 1; int32 b = 1; }', "has already been used"),
+        ('syntax = "proto3";\nimport "geo.proto";\nmessage M { Geo a = 1; }', "geo.proto: File not found.*references"),
+        ('syntax = "proto9";', 'Unrecognized syntax identifier "proto9"'),
+        ("\0\xff", "line 1"),
+        ("\ud800", "cannot be handed to protoc"),
+        ("message A {" * 5000, "subject s"),
+        ('syntax = "proto3";' + "\n" * (5 << 20), "more than 4194304 characters"),
+    ],
+)
+def test_text_that_is_no_schema_says_where(cache: Path, text: str, message: str) -> None:
+    with pytest.raises(SchemaParseError, match=f"(?s){message}"):
+        compile_proto(text, {}, "subject s")
+    assert not cache.exists()
+
+
+def test_an_error_in_an_import_names_it(cache: Path) -> None:
+    text = 'syntax = "proto3"; import "x/geo.proto";'
+    with pytest.raises(SchemaParseError, match=r"subject s: x/geo\.proto: line 2, column 1"):
+        compile_proto(text, {"x/geo.proto": 'syntax = "proto3";\n?'}, "subject s")
+    with pytest.raises(SchemaParseError, match="cannot be handed to protoc"):
+        compile_proto(text, {"x": "", "x/geo.proto": ""}, "subject s")
+
+
+@pytest.mark.parametrize("name", ["/etc/x", "../x.proto", "a//b", "", "a\\b", "C:x", "a\0b", "./a", protoc.MAIN_FILE])
+def test_a_reference_cannot_write_elsewhere(cache: Path, name: str) -> None:
+    with pytest.raises(SchemaParseError, match="is no import path"):
+        compile_proto(GOOD, {name: GOOD}, "subject s")
+
+
+def test_protobufs_own_files_are_there_and_cannot_be_replaced(cache: Path) -> None:
+    text = 'syntax = "proto3"; import "google/protobuf/timestamp.proto"; message M { google.protobuf.Timestamp t = 1; }'
+    schema = ProtoSchema.parse(text, {"google/protobuf/timestamp.proto": "broken"}, "s")
+    assert schema.find(None)[0].fields[0].message_type.fields_by_name["nanos"].number == 2
+
+
+def test_descriptors_are_cached_by_content_and_checked(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = compile_proto(GOOD, {}, "s")
+    (file,) = cache.iterdir()
+    runs = []
+    real = protoc._run
+    monkeypatch.setattr(protoc, "_run", lambda *args: runs.append(args) or real(*args))
+    assert compile_proto(GOOD, {}, "s") == first
+    assert not runs
+    file.write_bytes(file.read_bytes()[:-1])
+    assert compile_proto(GOOD, {}, "s") == first
+    assert len(runs) == 1
+    assert compile_proto(GOOD, {}, "s") == first
+    assert len(runs) == 1
+    compile_proto(GOOD, {"x.proto": GOOD}, "s")
+    compile_proto(GOOD + " ", {}, "s")
+    assert len(runs) == 3
+    assert len(list(cache.iterdir())) == 3
+
+
+def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PRISM_CACHE", str(tmp_path / "file"))
+    assert compile_proto(GOOD, {}, "s")
+    monkeypatch.delenv("PRISM_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert compile_proto(GOOD, {}, "s")
+    assert len(list((tmp_path / "xdg" / "prism" / "protobuf").iterdir())) == 1
+
+
+def test_a_protoc_that_crashes_or_hangs_is_an_error_of_the_schema(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    with pytest.raises(SchemaParseError, match="protoc crashed on this schema"):
+        compile_proto(GOOD, {}, "s")
+    python.write_text("#!/bin/sh\nexec sleep 60\n")
+    monkeypatch.setattr(protoc, "SECONDS", 0.2)
+    with pytest.raises(SchemaParseError, match="did not finish"):
+        compile_proto(GOOD, {}, "s")
+    python.write_text("#!/bin/sh\necho no module named grpc_tools >&2\nexit 1\n")
+    monkeypatch.setattr(protoc, "SECONDS", 60.0)
+    with pytest.raises(ContractError, match="protoc failed: no module named grpc_tools") as caught:
+        compile_proto(GOOD, {}, "s")
+    assert not isinstance(caught.value, SchemaParseError)
+    monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
+    with pytest.raises(ContractError, match="cannot be started"):
+        compile_proto(GOOD, {}, "s")
