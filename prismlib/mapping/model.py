@@ -17,10 +17,11 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as MappingLike
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, field_validator, model_validator
 
 from prismlib.config.model import Model, validate
 from prismlib.errors import ConfigError
@@ -32,7 +33,19 @@ from prismlib.mapping.times import check_notation
 from prismlib.mapping.values import Cast
 from prismlib.stages import FieldSet
 
-Scalar: TypeAlias = str | int | float | bool
+
+def _scalar(value: object) -> str | int | float | bool:
+    if isinstance(value, str | int) or (isinstance(value, float) and isfinite(value)):
+        return value
+    raise ValueError("must be text, a finite number, true or false")
+
+
+def _scalars(value: object) -> str | int | float | bool | tuple[str | int | float | bool, ...]:
+    return tuple(_scalar(one) for one in value) if isinstance(value, list | tuple) else _scalar(value)
+
+
+Scalar: TypeAlias = Annotated[str | int | float | bool, PlainValidator(_scalar)]
+Scalars: TypeAlias = Annotated[Scalar | tuple[Scalar, ...], PlainValidator(_scalars)]
 REQUIRED = frozenset({"id", "kind", "time"})
 """Keys of an event that are errors when they have no value; anything else is null then, unless it says otherwise."""
 
@@ -83,7 +96,7 @@ class FromField(_Spec):
     """
 
     source: PathText = Field(alias="from")
-    null_if: Scalar | Annotated[tuple[Scalar, ...], Field(strict=False, min_length=1)] | None = None
+    null_if: Scalars | None = None
     cast: Cast | None = None
     map: Annotated[dict[str, Scalar], Field(min_length=1)] | None = None
     otherwise: Scalar | None = None
@@ -109,7 +122,7 @@ class FromField(_Spec):
 class ConstField(_Spec):
     """``{ const = VALUE }``: the same in every event."""
 
-    const: Scalar | Annotated[tuple[Scalar, ...], Field(strict=False)]
+    const: Scalars
 
 
 class TemplateField(_Spec):
@@ -305,7 +318,9 @@ def _uses(table: Table, file: str, inside: str) -> Iterator[Use]:
         where = f"{file}: event.{node.key}"
         yield from (Use(where, field_of(parse_path(text), inside)) for text in _paths(node.spec))
         if isinstance(node.spec, EachField) and node.item is not None:
-            yield from _uses(node.item, file, field_of(parse_path(node.spec.each), inside))
+            field = field_of(parse_path(node.spec.each), inside)
+            # Items of constants still need the list for its length.
+            yield from list(_uses(node.item, file, field)) or [Use(where, field)]
 
 
 def _paths(spec: FieldSpec) -> Sequence[str]:

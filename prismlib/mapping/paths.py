@@ -20,7 +20,7 @@ Step: TypeAlias = str | int | None
 Path: TypeAlias = tuple[Step, ...]
 
 _STEP = re.compile(
-    r"""(?P<dot>\.?)(?P<name>[^.\[\]\s"'][^.\[\]"']*) | \[(?P<index>\d{0,6})\] | \[(?P<quote>["'])(?P<key>[^"']+)(?P=quote)\]""",
+    r"""(?P<dot>\.?)(?P<name>[^.\[\]\s][^.\[\]]*) | \[(?P<index>\d{0,6})\] | \[(?P<quote>["'])(?P<key>[^"']+)(?P=quote)\]""",
     re.VERBOSE,
 )
 

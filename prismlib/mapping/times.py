@@ -10,7 +10,7 @@ import datetime as dt
 import re
 from collections.abc import Callable
 from typing import Any
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 EPOCHS = {"epoch_s": 1_000_000, "epoch_ms": 1_000, "epoch_us": 1}
 """Microseconds of one unit, by name of the notation."""
@@ -36,7 +36,7 @@ def check_notation(notation: str, time_zone: str | None) -> None:
     if time_zone is not None:
         try:
             ZoneInfo(time_zone)
-        except (ValueError, OSError):
+        except (ZoneInfoNotFoundError, ValueError, OSError):
             raise ValueError(f"time_zone {time_zone!r} is no time zone; write one such as 'America/New_York'") from None
     if notation in EPOCHS:
         if time_zone is not None:

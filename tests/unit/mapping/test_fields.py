@@ -32,7 +32,7 @@ Normalize = Callable[..., Normalized]
         ("'a[].b'", {"a": None}, None),
         ("'a.b[].c.d'", {"a": {"b": [{"c": {"d": 7}}]}}, [7]),
         ("""'prices["EUR"].net'""", {"prices": {"EUR": {"net": 3}}}, 3),
-        ('"prices[\'a.b\']"', {"prices": {"a.b": 4}}, 4),
+        ("\"prices['a.b']\"", {"prices": {"a.b": 4}}, 4),
         ("'a-b_c.ö'", {"a-b_c": {"ö": 1}}, 1),
         ("{ from = 'a', default = 'none' }", {"a": None}, "none"),
         ("{ from = 'a', default = 0 }", {}, 0),
@@ -48,7 +48,7 @@ Normalize = Callable[..., Normalized]
         ("{ const = 1.5 }", {}, 1.5),
         ("{ const = true }", {}, True),
         ("{ const = ['a', 1] }", {}, ["a", 1]),
-        ("{ const = \"quote ' quote \\\" {a} \\\\ \\n\" }", {}, "quote ' quote \" {a} \\ \n"),
+        ('{ const = "quote \' quote \\" {a} \\\\ \\n" }', {}, "quote ' quote \" {a} \\ \n"),
     ],
 )
 def test_a_value_is_taken_from_its_place(value: Value, spec: str, row: dict[str, Any], expected: object) -> None:
@@ -274,7 +274,9 @@ def test_a_required_template_names_the_field_that_is_missing(value: Value) -> No
 
 
 def test_each_makes_an_object_of_every_element(value: Value) -> None:
-    spec = "{ each = 'order.lines', item = { sku = 'sku', n = { from = 'qty', cast = 'int' }, kind = { const = 'l' } } }"
+    spec = (
+        "{ each = 'order.lines', item = { sku = 'sku', n = { from = 'qty', cast = 'int' }, kind = { const = 'l' } } }"
+    )
     row = {"order": {"lines": [{"sku": "a", "qty": "1"}, None, {"sku": "b", "more": 1}]}}
     assert value(spec, row) == [{"sku": "a", "n": 1, "kind": "l"}, None, {"sku": "b", "n": None, "kind": "l"}]
     assert value(spec, {"order": {"lines": []}}) == []
@@ -362,8 +364,12 @@ def test_without_an_id_in_the_mapping_there_are_no_ids(normalize: Normalize) -> 
 
 
 def test_a_nested_table_is_a_nested_object(normalize: Normalize) -> None:
-    text = "[event]\nkind = { const = 'k' }\n[event.a.b]\nfrom = { from = 'f' }\ncast = { const = 1 }\n'odd \"key\"' = 'g'"
-    assert normalize(text, {"f": 1, "g": 2}).bodies == [{"kind": "k", "a": {"b": {"from": 1, "cast": 1, 'odd "key"': 2}}}]
+    text = (
+        "[event]\nkind = { const = 'k' }\n[event.a.b]\nfrom = { from = 'f' }\ncast = { const = 1 }\n'odd \"key\"' = 'g'"
+    )
+    assert normalize(text, {"f": 1, "g": 2}).bodies == [
+        {"kind": "k", "a": {"b": {"from": 1, "cast": 1, 'odd "key"': 2}}}
+    ]
 
 
 def test_a_mapping_of_constants_reads_nothing_and_takes_bytes(normalize: Normalize) -> None:
