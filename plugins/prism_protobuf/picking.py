@@ -179,8 +179,8 @@ class _Compiler:
             raise UnpickableError(path, f"its keys are {_describe(reads_key)}, the writer's {_describe(writes_key)}")
         text = "k" if self._is_text(writes_key) else f"{self._text()}(k)"
         key = {"str": text, "int": "str(k)", "bool": "'true' if k else 'false'"}[kind]
-        each = self._convert("x", writes_value, reads_value, fields, path)
-        return f"{{{key}: {each} for k, x in {value}.items()}}"
+        each = self._convert("c[k]", writes_value, reads_value, fields, path)
+        return f"{{{key}: {each} for c in ({value},) for k in c}}"  # items() of protobuf's maps takes twice as long
 
     def _convert(self, x: str, writes: FieldDescriptor, reads: FieldDescriptor, fields: FieldSet, path: str) -> str:
         """An expression that turns one value ``x`` of the writer's field into one of the reader's."""
