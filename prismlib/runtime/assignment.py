@@ -13,7 +13,7 @@ from prismlib.runtime.guard import Reason, Verdict, decide
 from prismlib.runtime.progress import Progress
 from prismlib.runtime.retries import Backoff
 from prismlib.runtime.settings import RunnerSettings
-from prismlib.stages import FindsTimes, Horizon, KeepsLedger, Sink, Source
+from prismlib.stages import FindsTimes, Horizon, KeepsLedger, Sink, Source, Transactional
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,7 @@ class Assignment:
         self._settings = settings
         self._source = source
         self._ledger: KeepsLedger | None = sink if isinstance(sink, KeepsLedger) else None
+        self._atomic = isinstance(sink, Transactional)
         self._progress = progress
         self.delivery: Delivery | None = None
         self.failed = False
@@ -115,6 +116,7 @@ class Assignment:
                 committed=committed[partition].next_offset,
                 horizon=horizons[partition],
                 start=lambda p=partition, h=horizons[partition]: self._start(p, h),  # type: ignore[misc]
+                atomic=self._atomic,
                 accept_recreated=partition.stream in self._settings.accept_recreated,
                 key_fixes_partition=self._settings.key_fixes_partition,
             )

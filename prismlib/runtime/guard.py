@@ -10,7 +10,12 @@ The inputs are what the ledger remembers, what the broker says the group has com
 | some | any | another | RECREATED: refused, or with consent its beginning under the next epoch |
 | some | none | same | RESTORED: the broker forgot, the ledger did not |
 | some | equal | same | RESUME |
-| some | other | same | MOVED: somebody reset the group; for a sink without transactions also a crash between two stores |
+| some | lower | same | MOVED: somebody reset the group, or a crash came between ledger and broker |
+| some | higher | same | MOVED: somebody reset the group; BEHIND, from the ledger, where it is not written with the offsets |
+
+A ledger that is written before the broker's offsets can only be behind them when it belongs to another generation of the
+index, or when somebody moved the group. Reading again is harmless there, skipping is not; so the ledger wins, unless its
+records are gone and the group was moved beyond them.
 
 Whatever offset results must still lie inside the log: below its start records are lost, above its end something is wrong;
 both are refused.
@@ -36,6 +41,7 @@ class Reason(enum.Enum):
     RESUME = "resume"
     RESTORED = "restored from the ledger"
     MOVED = "moved by an operator or a crash between ledger and broker"
+    BEHIND = "the ledger is behind the broker's offset, nothing is skipped"
     RECREATED = "topic re-created"
 
 
@@ -64,6 +70,7 @@ def decide(
     committed: int | None,
     horizon: Horizon,
     start: Callable[[], int],
+    atomic: bool = False,
     accept_recreated: bool = False,
     key_fixes_partition: bool = False,
 ) -> Verdict:
@@ -76,6 +83,7 @@ def decide(
         committed: the group's committed offset.
         horizon: what the partition holds now.
         start: where the pipeline file says that a fresh pipeline starts; asked only then.
+        atomic: ledger rows are committed in one transaction with the offsets.
         accept_recreated: an operator accepts that the topic was re-created.
         key_fixes_partition: ids come from record keys, so that another partition count would split the keys.
 
@@ -110,6 +118,8 @@ def decide(
         offset, reason = ledger.next_offset, Reason.RESTORED
     elif committed == ledger.next_offset:
         offset, reason = committed, Reason.RESUME
+    elif committed > ledger.next_offset >= horizon.start and not atomic:
+        offset, reason = ledger.next_offset, Reason.BEHIND
     else:
         offset, reason = committed, Reason.MOVED
         ledger_epoch += committed < ledger.next_offset

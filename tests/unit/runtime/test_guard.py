@@ -55,7 +55,15 @@ def test_forgotten_offsets_are_restored() -> None:
 
 
 def test_an_operator_moves_the_group_forward() -> None:
-    assert ask(ledger=row(), committed=90) == Verdict(90, Reason.MOVED, 0, 0)
+    assert ask(ledger=row(), committed=90, atomic=True) == Verdict(90, Reason.MOVED, 0, 0)
+
+
+def test_a_ledger_behind_offsets_that_are_written_after_it_wins_because_skipping_is_worse_than_reading_again() -> None:
+    assert ask(ledger=row(), committed=90) == Verdict(50, Reason.BEHIND, 0, 0)
+
+
+def test_a_group_that_was_moved_beyond_records_that_are_gone_starts_there() -> None:
+    assert ask(ledger=row(4), committed=10) == Verdict(10, Reason.MOVED, 0, 0)
 
 
 def test_an_operator_moves_the_group_back_and_later_ledger_rows_are_not_stale() -> None:
