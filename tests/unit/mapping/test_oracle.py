@@ -54,7 +54,7 @@ def node(spec: Any, root: Any, key: str) -> Any:
         made = fill(spec["template"], root, key)
         made = spec.get("default") if made is None else made
     elif isinstance(spec.get("python"), str):
-        arguments = [walk(root, path, key) for path in spec["reads"]]
+        arguments = [walk(root, path, key, inside="") for path in spec["reads"]]
         try:
             made = joined(*arguments)
         except KeyError:
@@ -78,14 +78,14 @@ def node(spec: Any, root: Any, key: str) -> Any:
     return made
 
 
-def walk(value: Any, path: str, key: str) -> Any:
+def walk(value: Any, path: str, key: str, inside: str = "[{}]") -> Any:
     before, brackets, after = path.partition("[]")
     found = steps(value, before, key)
     if not brackets or found is None:
         return copy.deepcopy(found)
     if not isinstance(found, list):
         raise RefusedError(key)
-    return [copy.deepcopy(steps(one, after.removeprefix("."), f"{key}[{i}]")) for i, one in enumerate(found)]
+    return [copy.deepcopy(steps(one, after.removeprefix("."), key + inside.format(i))) for i, one in enumerate(found)]
 
 
 def steps(value: Any, path: str, key: str) -> Any:
@@ -208,7 +208,8 @@ values = st.recursive(
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(keys, inner, max_size=3)),
     max_leaves=12,
 )
-rows = st.dictionaries(keys, values, max_size=len(NAMES))
+# A scalar or something deeper under almost every name, so that most paths find something.
+rows = st.fixed_dictionaries({"a": scalars, "b": scalars}, optional=dict.fromkeys(NAMES[2:], values))
 plain_names = st.sampled_from(NAMES[:-1])
 segments = st.builds(lambda name, index: name + index, plain_names, st.sampled_from(["", "", "", "[0]", "[1]"]))
 one_path = st.lists(segments, min_size=1, max_size=2).map(".".join)

@@ -1,0 +1,1 @@
+"""What the air traffic pipelines need of Python."""
