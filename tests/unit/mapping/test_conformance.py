@@ -61,7 +61,7 @@ class PythonHarness:
         return [(row(n), {"id": f"i{n:03}", "tags": [["x"], {}, "mine"]}) for n in (7, 8)]
 
     def invalid(self) -> Sequence[Row]:
-        return [row(1, no="1"), row(1, tags=None), {}]
+        return [row(1, tags=None), {}]
 
 
 class TestMapping(NormalizerConformance):
