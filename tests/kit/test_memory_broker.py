@@ -66,6 +66,29 @@ def test_a_cooperative_group_moves_only_what_it_must(broker):
     assert list(batch.offsets) == [1, 2]  # what the first one committed while it was revoked
 
 
+def test_a_rebalance_during_a_rebalance_is_followed_too():
+    broker = MemoryBroker()
+    broker.create_topic("in", 3)
+    for index in range(3):
+        broker.append("in", None, b"value", partition=index)
+    first, _ = joined(broker, "1")
+    first.poll(10, 0)
+    second, _ = joined(broker, "2")
+    others = [second]
+
+    class JoinsMeanwhile(Listener):
+        def on_revoked(self, partitions):
+            super().on_revoked(partitions)
+            if len(others) == 1:
+                others.append(joined(broker, "3")[0])
+
+    first._listener.__class__ = JoinsMeanwhile
+    for _ in range(2):
+        for source in (first, *others):
+            source.poll(10, 0)
+    assert sorted(map(len, broker.members("group").values())) == [1, 1, 1]
+
+
 def test_an_eager_group_revokes_everything():
     broker = MemoryBroker(rebalance="eager")
     broker.create_topic("in", 2)

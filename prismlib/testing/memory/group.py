@@ -118,6 +118,8 @@ class Group:
 
     def claim(self, session: Session) -> list[Partition]:
         """Hand the member what it should own and nobody else owns any more. Eager: all of it, or nothing yet."""
+        if self.to_revoke(session):
+            return []  # there was another rebalance while it was revoking
         session.generation = self.generation
         taken = {one for other in self.sessions.values() if other is not session for one in other.owned}
         wanted = session.target - session.owned - session.refused
