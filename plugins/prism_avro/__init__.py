@@ -3,5 +3,5 @@
 schema       text to types                          resolution   writer + reader + reads -> a plan
 decoding     plan -> Python source                  encoding     type -> Python source
 decoder      batches to rows                        encoder      bodies to bytes
-framing      the registry header and schema ids     plugin       the entry point
+plugin       the entry point
 """

@@ -7,13 +7,13 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from prism_avro.decoding import FAULTS, Program, Run, compile_plan, compile_skip
-from prism_avro.framing import HEADER_LENGTH, WriterSchemas, framed_id, header
 from prism_avro.numbers import UnreadableError
 from prism_avro.projection import Projection, check_reads, project
 from prism_avro.resolution import UnresolvableError, resolve
 from prism_avro.schema import Type
 from prism_avro.source import Locator
 from prism_avro.subjects import SubjectSchema, configured_schema, name_of, parse_registered
+from prismlib.contracts.framing import HEADER_LENGTH, WriterSchemas, framed_id, header
 from prismlib.contracts.registry import RegisteredSchema, Registry
 from prismlib.errors import (
     DecodeError,

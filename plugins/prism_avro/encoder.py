@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from prism_avro.encoding import FAULTS, compile_encoder
-from prism_avro.framing import header
 from prism_avro.subjects import SubjectSchema, configured_schema
+from prismlib.contracts.framing import header
 from prismlib.errors import ConfigError, RecordError
 from prismlib.records import Encoded
 

@@ -7,7 +7,7 @@ from itertools import chain
 
 import orjson
 
-from prism_avro.framing import HEADER_LENGTH, WriterSchemas, framed_id
+from prismlib.contracts.framing import HEADER_LENGTH, WriterSchemas, framed_id
 from prismlib.contracts.registry import Registry
 from prismlib.errors import DecodeError, RecordError, SchemaDriftError
 from prismlib.records import Decoded, RecordBatch, Row

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import orjson
 
-from prism_avro.framing import header
 from prism_jsonschema.faults import describe_fault, has_non_finite
+from prismlib.contracts.framing import header
 from prismlib.errors import InvalidValueError, RecordError
 from prismlib.records import Encoded
 

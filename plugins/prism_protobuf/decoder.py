@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import chain
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
-from prism_protobuf.framing import ID_LENGTH, framed_id, header, read_path
+from prism_protobuf.indexes import header, read_path
 from prism_protobuf.picking import Pick, UnknownFieldError, UnpickableError, check_reads, compile_pick
 from prism_protobuf.schema import (
     ProtoSchema,
@@ -21,6 +19,7 @@ from prism_protobuf.schema import (
     name_of,
     parse_registered,
 )
+from prismlib.contracts.framing import HEADER_LENGTH, WriterSchemas, framed_id
 from prismlib.contracts.registry import RegisteredSchema, Registry
 from prismlib.errors import (
     ConfigError,
@@ -28,7 +27,6 @@ from prismlib.errors import (
     DecodeError,
     RecordError,
     SchemaDriftError,
-    SchemaNotFoundError,
 )
 from prismlib.records import Decoded, RecordBatch, Row
 from prismlib.stages import FieldSet
@@ -36,9 +34,6 @@ from prismlib.stages import FieldSet
 if TYPE_CHECKING:
     from prism_protobuf.plugin import ProtobufConfig
     from prismlib.plugin.hookspecs import BuildContext
-
-REMEMBERED_UNKNOWN_IDS: Final = 1024
-UNKNOWN_ID_SECONDS: Final = 30.0
 
 _NO_VALUE: Final = b"\x01"
 """What no value with a registry header starts with."""
@@ -98,7 +93,6 @@ class ProtobufDecoder:
         registry: Registry,
         *,
         framed: bool,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """See :func:`build_decoder`.
 
@@ -109,8 +103,7 @@ class ProtobufDecoder:
         self._reads = reads
         self._registry = registry
         self._framed = framed
-        self._clock = clock
-        self._unknown: OrderedDict[int, float] = OrderedDict()
+        self._schemas = WriterSchemas(registry, "protobuf")
         try:
             check_reads(reader.descriptor, reads)
         except UnknownFieldError as error:
@@ -121,7 +114,7 @@ class ProtobufDecoder:
         if isinstance(own, SchemaDriftError):
             raise ConfigError(str(own)) from own
         self._own = own
-        self._plans: dict[bytes, _Plan | SchemaDriftError] = {own.header[:ID_LENGTH]: own} if framed else {}
+        self._plans: dict[bytes, _Plan | SchemaDriftError] = {own.header[:HEADER_LENGTH]: own} if framed else {}
 
     def decode(self, batch: RecordBatch) -> Decoded:
         """Decode all values of ``batch``, whatever mix of writer schemas it is."""
@@ -158,10 +151,10 @@ class ProtobufDecoder:
     def _plan(self, value: bytes) -> _Plan:
         if not self._framed:
             return self._own
-        known = self._plans.get(value[:ID_LENGTH])
+        known = self._plans.get(value[:HEADER_LENGTH])
         if known is None:
             known = self._make(value)
-            self._plans[value[:ID_LENGTH]] = known
+            self._plans[value[:HEADER_LENGTH]] = known
         if isinstance(known, SchemaDriftError):
             raise known
         return known
@@ -180,44 +173,13 @@ class ProtobufDecoder:
         return payload if plan.pick is None else plan.pick(plan.parse(payload))
 
     def _make(self, value: bytes) -> _Plan | SchemaDriftError:
-        registered = self._look_up(value)
+        registered = self._schemas.of(value)
         try:
             schema = parse_registered(self._registry, registered)
             version = self._version(registered)
         except (ContractError, ConfigError) as error:
             raise SchemaDriftError(f"{name_of(registered)} cannot be read now: {error}") from error
         return self._compile(registered, schema, version)
-
-    def _look_up(self, value: bytes) -> RegisteredSchema:
-        schema_id = framed_id(value)
-        if schema_id is None:
-            raise DecodeError(
-                "the value does not start with a registry header (a zero byte and a schema id); "
-                'if its producer writes none, set wire = "bare"',
-                code="no-schema-id",
-            )
-        expires = self._unknown.get(schema_id)
-        if expires is not None and self._clock() < expires:
-            raise _unknown(schema_id)
-        try:
-            registered = self._registry.by_id(schema_id)
-        except SchemaNotFoundError as error:
-            self._remember_unknown(schema_id)
-            raise _unknown(schema_id) from error
-        except (ContractError, ConfigError) as error:
-            raise SchemaDriftError(f"schema id {schema_id} cannot be looked up: {error}") from error
-        if registered.format != "protobuf":
-            raise SchemaDriftError(
-                f"{name_of(registered)} is a {registered.format} schema, and this route decodes protobuf; "
-                "change the route's decode, or move the producer to a topic of its own"
-            )
-        return registered
-
-    def _remember_unknown(self, schema_id: int) -> None:
-        self._unknown[schema_id] = self._clock() + UNKNOWN_ID_SECONDS
-        self._unknown.move_to_end(schema_id)
-        if len(self._unknown) > REMEMBERED_UNKNOWN_IDS:
-            self._unknown.popitem(last=False)
 
     def _version(self, registered: RegisteredSchema) -> int | None:
         """Which version of the configured subject it is; None when it is none of them. Raises ContractError."""
@@ -257,13 +219,6 @@ class ProtobufDecoder:
             f"{name_of(registered)} cannot be read as {self._reader}: {reason}; "
             "release a version or change the mapping so that both are readable, then resume"
         )
-
-
-def _unknown(schema_id: int) -> DecodeError:
-    return DecodeError(
-        f"the registry knows no schema id {schema_id}; register the writer's schema, then retry the record",
-        code="unknown-schema-id",
-    )
 
 
 def _malformed(error: Exception) -> DecodeError:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from google.protobuf.message import DecodeError, EncodeError
 
 from prism_protobuf.building import REFUSALS, compile_arguments, culprit, may_be_deep
-from prism_protobuf.framing import header
+from prism_protobuf.indexes import header
 from prism_protobuf.schema import SubjectMessage, configured_message, message_class
 from prismlib.errors import InvalidValueError, RecordError
 from prismlib.records import Encoded

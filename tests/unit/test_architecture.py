@@ -65,10 +65,20 @@ def test_contracts_import_neither_stages_nor_runtime() -> None:
     assert offenders(modules(CORE / "contracts"), "prismlib.stages", "prismlib.runtime") == []
 
 
+def plugins() -> list[str]:
+    found = sorted(path.parent.name for path in PLUGINS.glob("*/__init__.py"))
+    assert len(found) > 3
+    return found
+
+
 def test_the_core_imports_no_plugin() -> None:
-    names = [folder.name for folder in PLUGINS.iterdir() if folder.is_dir()]
-    assert len(names) > 3
-    assert offenders(modules(CORE), *names) == []
+    assert offenders(modules(CORE), *plugins()) == []
+
+
+@pytest.mark.parametrize("plugin", plugins())
+def test_a_plugin_imports_no_other_plugin(plugin: str) -> None:
+    others = [name for name in plugins() if name != plugin]
+    assert offenders(modules(PLUGINS / plugin), *others) == []
 
 
 def test_the_rules_would_find_an_offender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import fastavro
 import pytest
 
-from prism_avro import framing
 from prism_avro.plugin import AvroConfig, prism_stages
 from prismlib.config.model import validate
 from prismlib.contracts.registry import Reference
@@ -269,32 +268,11 @@ def test_a_registry_that_does_not_answer_stops_and_is_asked_again(registry, new_
     decoded = decoder.decode(batch_of([None, good]))
     assert decoded.rows == [None]
     assert decoded.stop[0] == 1
-    assert "does not answer" in str(decoded.stop[1])
+    assert "the registry is down" in str(decoded.stop[1])
     registry.down = False
     assert decoder.decode(batch_of([good])).rows == [{"id": "a", "amount": 1}]
     registry.down = True
     assert decoder.decode(batch_of([good])).rows == [{"id": "a", "amount": 1}]
-
-
-def test_unknown_ids_are_forgotten_after_a_while_and_kept_in_bounds(registry):
-    now = [0.0]
-    schemas = framing.WriterSchemas(registry, "avro", lambda: now[0])
-
-    def ask(schema_id: int) -> None:
-        with pytest.raises(framing.DecodeError, match=f"knows no schema id {schema_id};"):
-            schemas.of(framing.header(schema_id))
-
-    ask(7)
-    ask(7)
-    assert registry.asked == [7]
-    now[0] = framing.UNKNOWN_ID_SECONDS
-    ask(7)
-    assert registry.asked == [7, 7]
-    for schema_id in range(100, 101 + framing.REMEMBERED_UNKNOWN_IDS):
-        ask(schema_id)
-    ask(7)
-    assert registry.asked.count(7) == 3
-    assert len(schemas._unknown) == framing.REMEMBERED_UNKNOWN_IDS
 
 
 def test_aliases_and_namespaces(registry, new_decoder, batch_of):

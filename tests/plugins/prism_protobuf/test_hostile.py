@@ -68,7 +68,7 @@ def test_noise_is_a_row_or_an_error_and_memory_stays_flat(schemas: Any, decode: 
                     assert row is not None
     assert agreed > COUNT // 4
     assert max(peaks) < 16 << 20
-    assert len(decoder._unknown) <= 1024
+    assert len(decoder._schemas._unknown) <= 1024
     assert len(decoder._plans) == 1
     gc.collect()
 

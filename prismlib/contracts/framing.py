@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from prismlib.contracts.registry import FormatName, RegisteredSchema, Registry
-from prismlib.errors import DecodeError, RegistryUnavailableError, SchemaDriftError, SchemaNotFoundError
+from prismlib.errors import ConfigError, ContractError, DecodeError, SchemaDriftError, SchemaNotFoundError
 
 HEADER_LENGTH: Final = 5
 REMEMBERED_UNKNOWN_IDS: Final = 1024
@@ -48,7 +48,7 @@ class WriterSchemas:
 
         Raises:
             DecodeError: there is no header (``no-schema-id``), or nobody knows the id (``unknown-schema-id``).
-            SchemaDriftError: the registry does not answer, or the id belongs to another format.
+            SchemaDriftError: the registry cannot answer now, or the id belongs to another format.
         """
         schema_id = framed_id(value)
         if schema_id is None:
@@ -64,14 +64,12 @@ class WriterSchemas:
         except SchemaNotFoundError as error:
             self._remember(schema_id)
             raise _unknown(schema_id) from error
-        except RegistryUnavailableError as error:
-            raise SchemaDriftError(
-                f"schema id {schema_id} cannot be looked up, because the registry does not answer: {error}"
-            ) from error
+        except (ContractError, ConfigError) as error:
+            raise SchemaDriftError(f"schema id {schema_id} cannot be looked up: {error}") from error
         if found.format != self._format:
             raise SchemaDriftError(
-                f"schema id {schema_id} (subject {found.subject}) is a {found.format} schema, and this route decodes "
-                f"{self._format}; change the route's decode, or move the producer to a topic of its own"
+                f"schema id {schema_id} (subject {found.subject} version {found.version}) is of the format {found.format}, "
+                f"and this route decodes {self._format}; change the route's decode, or move the producer to a topic of its own"
             )
         return found
 

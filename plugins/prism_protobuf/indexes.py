@@ -1,7 +1,7 @@
-"""What Confluent's clients put before a payload: a zero byte, the schema id, and the path of indexes of the message.
+"""What Confluent's clients put between schema id and payload: the path of indexes of the message within its file.
 
-The id is four bytes, big-endian. The path is a count and then the indexes, outermost message first, all of them zigzag
-varints; the path ``[0]``, the first message of the file, is written as the single byte zero.
+The path is a count and then the indexes, outermost message first, all of them zigzag varints; the path ``[0]``, the
+first message of the file, is written as the single byte zero.
 """
 
 from __future__ import annotations
@@ -9,30 +9,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from prismlib.contracts import framing
 from prismlib.errors import DecodeError
 
-ID_LENGTH: Final = 5
 MOST_INDEXES: Final = 64
 """Messages are never nested deeper than protoc allows; a longer path is no path."""
 _MOST_VARINT: Final = 5
 
 
 def header(schema_id: int, path: Sequence[int]) -> bytes:
-    """The bytes in front of a payload of the message at ``path``."""
+    """All the bytes in front of a payload of the message at ``path``: schema id and indexes."""
     indexes = b"\0" if list(path) == [0] else b"".join(_varint(number) for number in (len(path), *path))
-    return framed(schema_id) + indexes
-
-
-def framed(schema_id: int) -> bytes:
-    """The part of the header that names the schema."""
-    return b"\0" + schema_id.to_bytes(4, "big")
-
-
-def framed_id(value: bytes) -> int | None:
-    """The schema id in front of ``value``, or None where there is no header."""
-    if len(value) < ID_LENGTH or value[0] != 0:
-        return None
-    return int.from_bytes(value[1:ID_LENGTH], "big")
+    return framing.header(schema_id) + indexes
 
 
 def read_path(value: bytes) -> tuple[list[int], int]:
@@ -41,7 +29,7 @@ def read_path(value: bytes) -> tuple[list[int], int]:
     Raises:
         DecodeError: the value ends before the path does (``truncated``), or it is no path (``message-index``).
     """
-    count, at = _read_varint(value, ID_LENGTH)
+    count, at = _read_varint(value, framing.HEADER_LENGTH)
     if count == 0:
         return [0], at
     if not 0 < count <= MOST_INDEXES:
