@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 
-from prismlib.errors import ConfigError, RetryableError
+from prismlib.errors import ConfigError, FatalError, RetryableError
 from prismlib.records import LedgerRow, Partition
 from prismlib.runtime.delivery import Delivery
 from prismlib.runtime.guard import Reason, Verdict, decide
@@ -71,7 +71,10 @@ class Assignment:
                 break
             except RetryableError as error:
                 if time.monotonic() > deadline:
-                    raise
+                    raise FatalError(
+                        f"the servers stayed away for {PATIENCE:.0f} s while it was decided where to start: {error}; nothing "
+                        f"was read; start the worker again when they are back"
+                    ) from error
                 log.warning("cannot decide where to start yet", extra={"reason": str(error)})
                 time.sleep(backoff.next(error.retry_after))
         self._fresh += list(partitions)

@@ -146,8 +146,8 @@ class TransactionDelivery:
         now = time.monotonic()
         if now < self._not_before:
             time.sleep(min(timeout, self._not_before - now))
-        elif self._in_transaction and now >= self._due:
-            self._commit()
+        elif self._in_transaction and not self._rewind and now >= self._due:
+            self._commit()  # what must be rewound is open only because it could not be aborted yet
 
     def needs_rewind(self) -> bool:
         """The transaction was dropped, and its records were not read again yet."""
