@@ -1,13 +1,14 @@
 """What the example's producers write, read back by the decoders of its pipeline."""
 
 import json
+import time
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from prism_devservers import Kafka
 from prismlib.config.model import validate
@@ -104,15 +105,33 @@ def test_all_that_is_published_is_acknowledged_and_in_the_topic(kafka: Kafka) ->
     assert [after[topic] - before[topic] for topic in ("flights", "weather")] == [1_200, 50]
 
 
+NOT_YET = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION,
+}
+"""What a broker or client says of a topic that was created a moment ago."""
+
+
 def in_topics(kafka: Kafka, partitions: int) -> dict[str, int]:
     """End offsets of both topics, summed over their partitions."""
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "count"})
     try:
         return {
-            topic: sum(
-                consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=30)[1] for p in range(partitions)
-            )
+            topic: sum(end_of(consumer, TopicPartition(topic, index)) for index in range(partitions))
             for topic in ("flights", "weather")
         }
     finally:
         consumer.close()
+
+
+def end_of(consumer: Consumer, partition: TopicPartition) -> int:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return int(consumer.get_watermark_offsets(partition, timeout=30)[1])
+        except KafkaException as error:
+            if error.args[0].code() not in NOT_YET or time.monotonic() > deadline:
+                raise
+            consumer.poll(0.1)
