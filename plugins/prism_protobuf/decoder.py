@@ -135,9 +135,10 @@ class ProtobufDecoder:
                     if value is None:
                         rows.append(None)
             except SchemaDriftError as drift:
-                return Decoded(rows, errors, (len(rows), drift))
+                return Decoded(rows, errors, (len(rows), drift.with_traceback(None)))
             except DecodeError as error:
-                errors[len(rows)] = error
+                # its traceback would keep this frame, and with it the batch
+                errors[len(rows)] = error.with_traceback(None)
                 rows.append(None)
             except _FAULTS as error:
                 errors[len(rows)] = _malformed(error)
@@ -156,7 +157,7 @@ class ProtobufDecoder:
             known = self._make(value)
             self._plans[value[:HEADER_LENGTH]] = known
         if isinstance(known, SchemaDriftError):
-            raise known
+            raise known.with_traceback(None)  # or it would grow by each time it is raised
         return known
 
     def _unusual(self, plan: _Plan, value: bytes) -> Row:

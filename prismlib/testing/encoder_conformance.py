@@ -17,6 +17,7 @@ import pytest
 from prismlib.errors import RecordError
 from prismlib.stages.encoder import Encoder
 from prismlib.testing.clauses import proves, require
+from prismlib.testing.equality import same
 
 
 class EncoderHarness(Protocol):
@@ -78,7 +79,7 @@ class EncoderConformance:
         bodies = harness.valid()
         for body, value in zip(bodies, harness.make_encoder().encode(bodies).values, strict=True):
             row = None if value is None else harness.read_back(value)
-            require(row == body, f"encoded was {body}, read back {row}")
+            require(same(row, body), f"encoded was {body}, read back {row}")
 
     @proves("ENC-05")
     def test_enc_05_bodies_are_not_changed(self, harness: EncoderHarness) -> None:

@@ -19,6 +19,7 @@ from prismlib.records import Normalized, Row
 from prismlib.stages.normalizer import FieldSet, Normalizer
 from prismlib.testing.clauses import proves, require
 from prismlib.testing.decoder_conformance import batch_of
+from prismlib.testing.equality import same
 
 
 class NormalizerHarness(Protocol):
@@ -63,7 +64,7 @@ class NormalizerConformance:
             require(list(answer.errors) == [1], f"row 1 of 3 is bad, and errors name {list(answer.errors)}")
             require(isinstance(answer.errors[1], RecordError), f"the error is a {type(answer.errors[1]).__name__}")
             expected = [pairs[0][1], None, pairs[1][1]]
-            require(list(answer.bodies) == expected, f"expected {expected}, got {list(answer.bodies)}")
+            require(same(list(answer.bodies), expected), f"expected {expected}, got {list(answer.bodies)}")
 
     @proves("NRM-03")
     def test_nrm_03_a_missing_row_stays_missing(self, harness: NormalizerHarness) -> None:
@@ -71,7 +72,7 @@ class NormalizerConformance:
         answer = _normalize(harness.make_normalizer(), [None, pairs[0][0], None, pairs[1][0]])
         expected = [None, pairs[0][1], None, pairs[1][1]]
         require(not answer.errors, f"rows that are None were reported: {dict(answer.errors)}")
-        require(list(answer.bodies) == expected, f"expected {expected}, got {list(answer.bodies)}")
+        require(same(list(answer.bodies), expected), f"expected {expected}, got {list(answer.bodies)}")
 
     @proves("NRM-04")
     def test_nrm_04_rows_are_neither_changed_nor_shared(self, harness: NormalizerHarness) -> None:
@@ -95,7 +96,7 @@ class NormalizerConformance:
                 pytest.skip("the rows are the payload itself")
             answer = _normalize(normalizer, [project(row, normalizer.reads)])
             require(
-                not answer.errors and list(answer.bodies) == [expected],
+                not answer.errors and same(list(answer.bodies), [expected]),
                 f"with only {sorted(normalizer.reads)} in the row, {expected!r} became "
                 f"{dict(answer.errors) or list(answer.bodies)}",
             )

@@ -237,6 +237,22 @@ class IgnoresWhatFollows(JsonDecoder):
         return super().one(value.rstrip(b"\x00"))
 
 
+class TurnsTrueIntoOne(JsonDecoder):
+    def one(self, value: bytes) -> dict[str, Any]:
+        return {name: int(one) if one is True else one for name, one in super().one(value).items()}
+
+
+class KeepsWhatItStoppedAt(JsonDecoder):
+    def __init__(self) -> None:
+        self.stops = []
+
+    def decode(self, batch: RecordBatch) -> Decoded:
+        decoded = super().decode(batch)
+        if decoded.stop is not None:
+            self.stops.append((batch, decoded))
+        return decoded
+
+
 class DecodesPastDrift(JsonDecoder):
     def decode(self, batch: RecordBatch) -> Decoded:
         decoded = super().decode(batch)
@@ -338,6 +354,11 @@ class EncodesNone(OrderEncoder):
 class DropsOddLetters(OrderEncoder):
     def one(self, body: dict[str, Any] | bytes) -> bytes:
         return super().one(body).replace(rb"\u00e4", b"a")
+
+
+class WritesOneForTrue(OrderEncoder):
+    def one(self, body: dict[str, Any] | bytes) -> bytes:
+        return super().one(body).replace(b"true", b"1")
 
 
 class ChangesTheBody(OrderEncoder):
@@ -567,10 +588,12 @@ BROKEN = [
     Broken("SRC-11", RemembersHorizons, "horizons says", MemorySourceHarness),
     Broken("DEC-01", LeavesOutErrors, "rows", JsonDecoderHarness),
     Broken("DEC-02", StopsAtTheFirstError, "expected the rows", JsonDecoderHarness),
+    Broken("DEC-02", TurnsTrueIntoOne, "'paid': 1", JsonDecoderHarness),
     Broken("DEC-03", MakesTombstonesErrors, "tombstones were reported", JsonDecoderHarness),
     Broken("DEC-04", RaisesOnOddText, "UnicodeDecodeError", JsonDecoderHarness),
     Broken("DEC-04", HangsOnZeros, "did not return", _impatient_decoder),
     Broken("DEC-04", GrowsWithoutBound, "bytes of memory", JsonDecoderHarness),
+    Broken("DEC-04", KeepsWhatItStoppedAt, "bytes are left", JsonDecoderHarness),
     Broken("DEC-05", ConsumesTheBatch, "the batch was", JsonDecoderHarness),
     Broken("DEC-06", IgnoresWhatFollows, "was ignored", JsonDecoderHarness),
     Broken("DEC-07", DecodesPastDrift, "expected the rows before it", JsonDecoderHarness),
@@ -588,6 +611,7 @@ BROKEN = [
     Broken("ENC-02", EncodesWhatDoesNotFit, "does not fit", OrderEncoderHarness),
     Broken("ENC-03", EncodesNone, "the values were", OrderEncoderHarness),
     Broken("ENC-04", DropsOddLetters, "read back", OrderEncoderHarness),
+    Broken("ENC-04", WritesOneForTrue, "'paid': 1", OrderEncoderHarness),
     Broken("ENC-05", ChangesTheBody, "the bodies were", OrderEncoderHarness),
     Broken("SNK-01", LosesTheLastDocument, "a reader finds", MemorySinkHarness),
     Broken("SNK-02", DropsTheNeighboursOfABadOne, "expected the two good documents", MemorySinkHarness),

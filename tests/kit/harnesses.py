@@ -187,7 +187,7 @@ class JsonDecoderHarness:
         return self._make()
 
     def valid(self) -> Sequence[tuple[bytes, Row]]:
-        return [(b'J{"id":"a","tags":["x"]}', {"id": "a", "tags": ["x"]}), (b'J{"id":"b"}', {"id": "b"})]
+        return [(b'J{"id":"a","paid":true}', {"id": "a", "paid": True}), (b'J{"id":"b"}', {"id": "b"})]
 
     def corrupt(self) -> Sequence[bytes]:
         return [b"", b"J", b'J{"id"', b"J[]", b"?{}"]
@@ -265,7 +265,7 @@ class OrderEncoderHarness:
         return self._make()
 
     def valid(self) -> Sequence[dict[str, Any]]:
-        return [{"name": "a", "tags": ["x"]}, {"name": "ä", "tags": []}]
+        return [{"name": "a", "tags": ["x"]}, {"name": "ä", "paid": True}]
 
     def invalid(self) -> Sequence[dict[str, Any]]:
         return [{"tags": []}]
