@@ -91,7 +91,7 @@ class KafkaSource:
         self._touched: set[Partition] = set()  # assigned, revoked or lost during this poll
         self._collecting = False
         self._raised: BaseException | None = None  # by the listener, inside a callback
-        self._rejoin = False
+        self._refused: set[Partition] = set()  # given by the group, and not taken because the listener raised
         self._fatal: FatalError | None = None
         self._closed = False
 
@@ -105,7 +105,9 @@ class KafkaSource:
                 " and run `prism setup` for the pipeline that writes it"
             )
         self._listener = listener
-        self._subscribe()
+        self._consumer.subscribe(
+            self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
 
     # --- reading -------------------------------------------------------------------------------------------------------
 
@@ -113,13 +115,13 @@ class KafkaSource:
         """One message by ``poll``, and what else is there by ``consume``: low latency and little work per record."""
         if self._fatal is not None:
             raise self._fatal
-        self._release_held()
-        if self._rejoin:
-            self._rejoin = False
-            self._consumer.unsubscribe()
-            self._subscribe()
-        messages = self._collect(max_records, timeout)
         self._raise_on()
+        self._release_held()
+        if self._refused:
+            self._take(self._consumer, sorted(self._refused))
+        messages = self._collect(max_records, timeout)
+        if not messages:
+            self._raise_on()  # else with the next poll: what was collected would be lost
         if any(map(_error, messages)):
             messages = self._without_errors(messages)
         ours = self._assigned - self._touched
@@ -131,10 +133,10 @@ class KafkaSource:
         try:
             first = self._consumer.poll(timeout)
             self._touched.clear()  # what the client hands out after a callback is newer than the callback
-            if first is None or self._raised is not None:
+            if first is None:
                 return []
             messages.append(first)
-            if max_records > 1:
+            if max_records > 1 and self._raised is None:
                 self._collecting = True
                 messages += self._consumer.consume(max_records - 1, 0)
         except KafkaException as error:
@@ -196,33 +198,37 @@ class KafkaSource:
 
     # --- rebalancing ---------------------------------------------------------------------------------------------------
 
-    def _subscribe(self) -> None:
-        self._consumer.subscribe(
-            self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
-
     def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         partitions = [Partition(p.topic, p.partition) for p in given]
         self._touched.update(partitions)
-        starts: list[TopicPartition] = []
         try:
-            if partitions:
-                positions = self._listener_or_fail().on_assigned(partitions)
-                starts = _places({p: positions[p] for p in partitions})
-        except BaseException as error:  # noqa: BLE001  # raised on by poll, once the partitions are given back
-            self._keep(error)
-        else:
-            self._assigned.update(partitions)
-        # Exactly one of these must be called, also when refusing, or the client assigns all of it by itself.
+            self._take(consumer, partitions)
+        except BaseException as error:  # noqa: BLE001  # raised on by poll
+            self._raised = self._raised or error
+            # Something must be assigned here, or the client assigns all of it by itself.
+            if self._incremental:
+                consumer.incremental_assign([])
+            else:
+                consumer.unassign()
+            return
+        if self._collecting and partitions:
+            # Its records must not come among those that are collected already: a batch is one partition's assignment.
+            consumer.pause(given)
+            self._held.update(partitions)
+
+    def _take(self, consumer: Consumer, partitions: Sequence[Partition]) -> None:
+        """Ask the listener where to start. What it refuses is offered again by the next poll, if there is one."""
+        self._refused.update(partitions)
+        starts: list[TopicPartition] = []
+        if partitions:
+            positions = self._listener_or_fail().on_assigned(partitions)
+            starts = _places({p: positions[p] for p in partitions})
         if self._incremental:
             consumer.incremental_assign(starts)
-        elif starts:
-            consumer.assign(starts)
         else:
-            consumer.unassign()
-        if self._collecting and starts:
-            consumer.pause(starts)
-            self._held.update(partitions)
+            consumer.assign(starts)
+        self._refused.difference_update(partitions)
+        self._assigned.update(partitions)
 
     def _on_revoke(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         ours = self._ours(given)
@@ -230,9 +236,9 @@ class KafkaSource:
             if ours:
                 self._listener_or_fail().on_revoked(ours)
         except BaseException as error:  # noqa: BLE001  # raised on by poll or close, once the partitions are given back
-            self._keep(error)
+            self._raised = self._raised or error
         finally:
-            self._forget(consumer, ours)
+            self._forget(consumer, ours, given)
 
     def _on_lost(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         ours = self._ours(given)
@@ -240,29 +246,23 @@ class KafkaSource:
             if ours:
                 self._listener_or_fail().on_lost(ours)
         except BaseException as error:  # noqa: BLE001  # as above
-            self._keep(error)
+            self._raised = self._raised or error
         finally:
-            self._forget(consumer, ours)
+            self._forget(consumer, ours, given)
 
     def _ours(self, given: Iterable[TopicPartition]) -> list[Partition]:
         """Without those that were refused, which the group still counts as this member's."""
         return [p for p in (Partition(g.topic, g.partition) for g in given) if p in self._assigned]
 
-    def _forget(self, consumer: Consumer, partitions: Sequence[Partition]) -> None:
+    def _forget(self, consumer: Consumer, partitions: Sequence[Partition], given: Iterable[TopicPartition]) -> None:
+        self._refused.difference_update(Partition(g.topic, g.partition) for g in given)
         self._touched.update(partitions)
         for known in (self._assigned, self._paused, self._held):
             known.difference_update(partitions)
         if self._incremental:
-            if partitions:
-                consumer.incremental_unassign([TopicPartition(p.stream, p.index) for p in partitions])
+            consumer.incremental_unassign([TopicPartition(p.stream, p.index) for p in partitions])
         else:
             consumer.unassign()
-
-    def _keep(self, error: BaseException) -> None:
-        self._raised = self._raised or error
-        # If it is polled again: refused partitions come only to a member that joins anew, and records that were
-        # collected when the listener failed are read again.
-        self._rejoin = True
 
     def _raise_on(self) -> None:
         if self._raised is not None:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -97,10 +98,8 @@ class TransactionalProducer:
         """Start a transaction. Raises FencedError, RetryableError."""
         producer = self._ready()
         self.failures.clear()
-        try:
+        with self._failing("begin"):
             producer.begin_transaction()
-        except KafkaException as error:
-            self._fail("begin", error)
         self.in_transaction = True
 
     def produce(
@@ -116,9 +115,9 @@ class TransactionalProducer:
             RetryableError: the transaction cannot go on.
             FencedError: a successor took over.
         """
-        producer = self._ready()
+        producer = self._current()
         produce = producer.produce
-        try:
+        with self._failing("write"):
             if headers:
                 for key, body, header in zip(keys, bodies, headers, strict=True):
                     self._patiently(lambda k=key, b=body, h=header: produce(stream, b, k, headers=_list(h)))  # type: ignore[misc]  # the defaults bind the loop's values
@@ -132,31 +131,22 @@ class TransactionalProducer:
                     except BufferError:
                         self._patiently(lambda k=key, b=body: produce(stream, b, k))  # type: ignore[misc]  # as above
             producer.poll(0)
-        except KafkaException as error:
-            self._fail("write", error)
 
     def flush(self, timeout: float) -> None:
         """Wait until every record is delivered or in ``failures``. Raises RetryableError when not all are."""
-        producer = self._ready()
-        try:
+        producer = self._current()
+        with self._failing("flush"):
             left = producer.flush(timeout)
-        except KafkaException as error:
-            self._fail("flush", error)
         if left:
             raise RetryableError(f"{left} records were not acknowledged by the Kafka broker in {timeout:.0f} s")
 
     def commit(self, next_offsets: Sequence[TopicPartition], group: object) -> None:
         """Commit offsets and records. Raises as :meth:`Transactional.commit`."""
-        producer = self._ready()
-        try:
+        producer = self._current()
+        with self._failing("commit"):
             if next_offsets:
                 _retrying(lambda: producer.send_offsets_to_transaction(list(next_offsets), group, _STEP_SECONDS))
             _retrying(lambda: producer.commit_transaction(_STEP_SECONDS))
-        except KafkaException as exception:
-            error = kafka_error(exception)
-            if error.retriable() or error.code() in TRANSIENT:
-                self._discard()  # the end of the transaction is not known: the next client's first step settles it
-            self._fail("commit", exception)
         self.in_transaction = False
 
     def abort(self) -> None:
@@ -187,6 +177,12 @@ class TransactionalProducer:
         self.in_transaction = False
         self._discard()
 
+    def _current(self) -> Producer:
+        """The client that the open transaction was begun with."""
+        if self._producer is None:
+            raise RetryableError(f"the transaction of {self._name} was ended by the broker, or was never begun")
+        return self._producer
+
     def _ready(self) -> Producer:
         """The client; a new one after a fatal failure, unless a successor has taken over."""
         if self._producer is None:
@@ -201,13 +197,28 @@ class TransactionalProducer:
             raise AssertionError("open() made it or raised")
         return producer
 
-    def _check_ours(self, cause: KafkaException | None) -> None:
+    def _check_ours(self, cause: Exception | None) -> None:
         if not self._is_ours():
             self._discard()
             raise FencedError(
                 f"another process has taken the place of {self._name}: two workers of a pipeline must not have the same"
                 " name"
             ) from cause
+
+    @contextmanager
+    def _failing(self, step: str) -> Generator[None]:
+        """Say what a failure of the client means."""
+        try:
+            yield
+        except KafkaException as exception:
+            self._fail(step, exception)
+        except SystemError as error:
+            # A fatal error that meets a delivery callback: confluent-kafka 2.16 calls it with the exception pending.
+            self._discard()
+            self._check_ours(error)
+            raise RetryableError(
+                f"the transaction of {self._name} failed to {step}, the broker has ended it"
+            ) from error
 
     def _fail(self, step: str, exception: KafkaException) -> NoReturn:
         error = kafka_error(exception)
@@ -219,14 +230,15 @@ class TransactionalProducer:
             raise RetryableError(f"{what}; the broker has ended it") from exception
         if code in FORBIDDEN or code in UNKNOWN_TOPIC:
             raise FatalError(what) from exception
+        if step == "commit" and not error.txn_requires_abort():
+            self._discard()  # how the transaction ended is not known: the next client's first step settles it
         raise RetryableError(what) from exception
 
     def _discard(self) -> None:
         """Drop the client with all that it still holds."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            producer.purge()
-            producer.poll(0)
+            producer.purge()  # not polled any more: after a fatal error that raises
         self.failures.clear()
 
     def _patiently(self, produce: Callable[[], None]) -> None:
@@ -240,7 +252,7 @@ class TransactionalProducer:
                     raise RetryableError(
                         f"the queue of {self._name} stayed full for {_QUEUE_SECONDS:.0f} s: the Kafka broker takes too long"
                     ) from error
-                self._ready().poll(0.05)
+                self._current().poll(0.05)
 
     def _on_delivery(self, error: KafkaError, message: Message[Any, Any]) -> None:
         """Called for failures alone, as ``delivery.report.only.error`` says."""

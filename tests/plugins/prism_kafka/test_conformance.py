@@ -1,0 +1,130 @@
+"""The suites that every source and sink passes, on a real broker."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+
+from prism_kafka.sink import KafkaSink
+from prism_kafka.source import KafkaSource
+from prismlib.testing.sink_conformance import SOURCE, LedgerConformance, SinkConformance, TransactionalConformance
+from prismlib.testing.source_conformance import SourceConformance, SourceHarness, Written
+from tests.plugins.prism_kafka.broker import Broker, fresh_name, opened
+
+pytestmark = pytest.mark.real
+
+
+class KafkaSourceHarness:
+    patience = 30.0
+
+    def __init__(self, broker: Broker, **options: Any) -> None:
+        self._broker = broker
+        self._options = options
+
+    def create_topic(self, partitions: int) -> str:
+        return self._broker.create_topic(partitions=partitions)
+
+    def append(self, topic: str, partition: int, records: Sequence[Written]) -> Sequence[int]:
+        return self._broker.append(topic, partition, [(r.key, r.value, r.headers, r.timestamp_ms) for r in records])
+
+    def make_source(self, topic: str, group: str) -> KafkaSource:
+        return self._broker.source(topic, group, **self._options)
+
+
+class TestKafkaSource(SourceConformance):
+    @pytest.fixture
+    def harness(self, broker: Broker) -> SourceHarness:
+        return KafkaSourceHarness(broker)
+
+
+class TestKafkaSourceWithTheNewGroupProtocol(SourceConformance):
+    @pytest.fixture
+    def harness(self, broker: Broker) -> SourceHarness:
+        return KafkaSourceHarness(broker, **{"group.protocol": "consumer"})
+
+
+class TestKafkaSourceWithAnEagerAssignor(SourceConformance):
+    @pytest.fixture
+    def harness(self, broker: Broker) -> SourceHarness:
+        return KafkaSourceHarness(broker, **{"partition.assignment.strategy": "range"})
+
+
+class KafkaSinkHarness:
+    """One topic and pipeline a test. The group's member reads the topic that the suite's documents come from."""
+
+    patience = 5.0
+
+    def __init__(self, broker: Broker, server: Any) -> None:
+        self._broker = broker
+        self._server = server
+        self._pipeline, self._topic = fresh_name(), fresh_name()
+        broker.set_up_sink(self._topic, self._pipeline)
+        if SOURCE.stream not in broker.admin.list_topics(timeout=10).topics:
+            broker.create_topic(SOURCE.stream)
+        self._members: list[KafkaSource] = []
+
+    def make_sink(self, worker: str) -> KafkaSink:
+        return self._broker.sink(self._topic, self._pipeline, worker)
+
+    def good(self, number: int) -> bytes:
+        return b'{"number": %d}\n' % number
+
+    def bad(self) -> bytes | None:
+        return None  # `write` refuses what it can know; of what the broker refuses the whole transaction dies
+
+    def read_back(self) -> Sequence[tuple[str, bytes]]:
+        return [((key or b"").decode(), value or b"") for key, value in self._broker.read(self._topic)]
+
+    def busy(self, ids: Sequence[str]) -> AbstractContextManager[None] | None:
+        return None
+
+    @contextmanager
+    def unreachable(self) -> Iterator[None]:
+        os.kill(self._server.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self._server.pid, signal.SIGCONT)
+
+    def member(self, *, stale: bool = False) -> object:
+        if stale:
+            former = self._join(fresh_name())
+            token = former.member()
+            former.close()
+            return token
+        if not self._members:
+            self._members.append(self._join(self._pipeline))
+        self._members[0].poll(1, 0.0)
+        return self._members[0].member()
+
+    def _join(self, group: str) -> KafkaSource:
+        source = self._broker.source(SOURCE.stream, group)
+        listener = opened(source)
+        while not listener.mine:
+            source.poll(1, 0.1)
+        return source
+
+    def committed(self) -> int | None:
+        return self._members[0].committed([SOURCE])[SOURCE].next_offset
+
+
+@pytest.fixture
+def harness(own_broker: Broker, own_kafka: Any) -> KafkaSinkHarness:
+    return KafkaSinkHarness(own_broker, own_kafka)
+
+
+class TestKafkaSink(SinkConformance):
+    pass
+
+
+class TestKafkaTransactions(TransactionalConformance):
+    pass
+
+
+class TestKafkaLedger(LedgerConformance):
+    pass

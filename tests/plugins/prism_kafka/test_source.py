@@ -1,0 +1,271 @@
+"""What the Kafka source does beyond the conformance suite."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from prism_kafka.source import KafkaSource
+from prismlib.errors import ConfigError, DataLossError, FatalError, FencedError, RetryableError, UnreachableError
+from prismlib.records import Partition
+from tests.plugins.prism_kafka.broker import PATIENCE, QUIET, Broker, Listener, fresh_name, offsets, opened, read
+
+pytestmark = pytest.mark.real
+
+
+def poll_until(done: Callable[[], bool], *sources: KafkaSource) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not done():
+        for source in sources:
+            source.poll(1000, 0.05)
+        assert time.monotonic() < deadline
+
+
+# --- opening -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_topic_is_named_before_anything_is_read(broker: Broker) -> None:
+    topic, missing = broker.create_topic(), fresh_name()
+    source = broker.source([topic, missing], fresh_name())
+    with pytest.raises(ConfigError, match=f"no topic {missing} on .*`prism setup`"):
+        source.open(Listener(source))
+
+
+def test_a_broker_that_does_not_answer_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prism_kafka.cluster.Cluster.connect.__defaults__", (1.0,))
+    source = KafkaSource("127.0.0.1:9", {}, group="g", worker="1", topics=["t"])
+    with pytest.raises(UnreachableError, match=r"no Kafka broker at 127\.0\.0\.1:9 answered"):
+        source.open(Listener(source))
+    source.close()
+
+
+# --- rebalancing -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("strategy", ["cooperative-sticky", "range"])
+def test_two_workers_share_the_partitions_and_one_takes_over_where_the_other_committed(
+    broker: Broker, strategy: str
+) -> None:
+    topic, group = broker.create_topic(partitions=2), fresh_name()
+    for index in range(2):
+        broker.number(topic, 10, index)
+    options = {"partition.assignment.strategy": strategy, "session.timeout.ms": 6000}
+    first, second = (broker.source(topic, group, worker, **options) for worker in ("1", "2"))
+    one = opened(first)
+    read(first, 20)
+    both = {Partition(topic, 0), Partition(topic, 1)}
+    first.commit(dict.fromkeys(both, 10))
+    two = opened(second)
+    poll_until(lambda: len(one.mine) == 1 and len(two.mine) == 1, first, second)
+    assert one.mine | two.mine == both
+    for index in range(2):
+        broker.number(topic, 5, index)
+    (theirs,) = two.mine
+    assert offsets(read(second, 5), theirs.index) == [10, 11, 12, 13, 14]
+    two.on_revoke = lambda partitions: second.commit(dict.fromkeys(partitions, 13))
+    (mine,) = one.mine
+    assert offsets(read(first, 5), mine.index) == [10, 11, 12, 13, 14]
+    second.close()
+    poll_until(lambda: one.mine == both, first)
+    if strategy == "range":
+        first.seek({mine: 15})  # an eager assignor takes everything away and gives it back, as committed
+    got = read(first, 2)
+    assert offsets(got, theirs.index)[:2] == [13, 14]
+
+
+def test_offsets_of_a_partition_that_another_member_owns_are_not_committed(broker: Broker) -> None:
+    topic, group = broker.create_topic(), fresh_name()
+    broker.number(topic, 3)
+    source = broker.source(topic, group)
+    opened(source)
+    read(source, 3)
+    stranger = Partition(topic, 7)
+    with pytest.raises(FencedError, match=rf"{topic}\[7\].*another member owns them"):
+        source.commit({Partition(topic, 0): 3, stranger: 1})
+    assert source.committed([Partition(topic, 0)])[Partition(topic, 0)].next_offset is None
+
+
+def test_a_worker_that_polls_too_late_loses_its_partitions_and_cannot_commit(broker: Broker) -> None:
+    topic, group = broker.create_topic(), fresh_name()
+    broker.number(topic, 3)
+    source = broker.source(topic, group, **{"max.poll.interval.ms": 1500, "session.timeout.ms": 1500})
+    listener = opened(source)
+    read(source, 3)
+    time.sleep(2.5)
+    with pytest.raises((FencedError, RetryableError)):
+        source.commit({Partition(topic, 0): 3})
+    poll_until(lambda: len(listener.events) >= 3, source)
+    partitions = [Partition(topic, 0)]
+    assert listener.events[:3] == [("assigned", partitions), ("lost", partitions), ("assigned", partitions)]
+    assert offsets(read(source, 3)) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("strategy", ["cooperative-sticky", "range"])
+def test_an_assignment_that_is_refused_for_now_is_offered_again(broker: Broker, strategy: str) -> None:
+    topic, group = broker.create_topic(), fresh_name()
+    broker.number(topic, 3)
+    source = broker.source(topic, group, **{"partition.assignment.strategy": strategy})
+    listener = Listener(source)
+    listener.refuse_with = [RetryableError("second"), RetryableError("first")]
+    source.open(listener)
+    refusals = []
+    deadline = time.monotonic() + PATIENCE
+    while len(refusals) < 2:
+        try:
+            assert source.poll(10, 0.2) == []
+        except RetryableError as error:
+            refusals.append(str(error))
+        assert time.monotonic() < deadline
+    assert refusals == ["first", "second"]
+    assert offsets(read(source, 3)) == [0, 1, 2]
+    source.commit({Partition(topic, 0): 3})
+    source.close()
+    assert listener.events == [("assigned", [Partition(topic, 0)]), ("revoked", [Partition(topic, 0)])]
+
+
+def test_a_listener_that_fails_on_revoke_is_heard_by_close(broker: Broker) -> None:
+    topic = broker.create_topic()
+    source = broker.source(topic, fresh_name())
+    listener = opened(source)
+    poll_until(lambda: bool(listener.mine), source)
+
+    def fail(_: object) -> None:
+        raise FencedError("too late")
+
+    listener.on_revoke = fail
+    with pytest.raises(FencedError, match="too late"):
+        source.close()
+
+
+# --- positions ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_seek_holds_whether_the_partition_is_paused_before_or_after(broker: Broker) -> None:
+    topic = broker.create_topic()
+    broker.number(topic, 2000)
+    source = broker.source(topic, fresh_name())
+    opened(source)
+    partition = Partition(topic, 0)
+    read(source, 500, max_records=100)
+    source.seek({partition: 40})
+    source.pause([partition])
+    assert source.poll(10, 0.3) == []
+    source.resume([partition])
+    assert offsets(read(source, 30, max_records=10))[:30] == list(range(40, 70))
+    source.pause([partition])
+    source.seek({partition: 7, Partition(topic, 9): 1})
+    assert source.poll(10, 0.3) == []
+    source.resume([partition, Partition(topic, 9)])
+    assert offsets(read(source, 30, max_records=10))[:30] == list(range(7, 37))
+
+
+def test_a_seek_right_after_the_assignment_works(broker: Broker) -> None:
+    topic = broker.create_topic()
+    broker.number(topic, 10)
+    source = broker.source(topic, fresh_name())
+    listener = opened(source)
+    got = []
+    while not listener.mine:
+        got += source.poll(1, 0.2)
+    source.seek({Partition(topic, 0): 4})
+    assert offsets(read(source, 6)) == [4, 5, 6, 7, 8, 9]
+
+
+def test_committed_waits_for_a_transaction_that_holds_the_offset(broker: Broker) -> None:
+    topic, group = broker.create_topic(), fresh_name()
+    partition = Partition(topic, 0)
+    source = broker.source(topic, group)
+    listener = opened(source)
+    poll_until(lambda: bool(listener.mine), source)
+    conf = {"bootstrap.servers": broker.servers, "transactional.id": group, "transaction.timeout.ms": 1500, **QUIET}
+    hung = Producer(conf)
+    hung.init_transactions(PATIENCE)
+    hung.begin_transaction()
+    hung.send_offsets_to_transaction(
+        [TopicPartition(topic, 0, 5)], source._consumer.consumer_group_metadata(), PATIENCE
+    )
+    assert source.committed([partition])[partition].next_offset is None  # answered once the broker aborted it
+    source.commit({partition: 3})
+    assert source.committed([partition])[partition].next_offset == 3
+
+
+def test_offsets_are_found_by_time_and_the_end_where_nothing_is_that_late(broker: Broker) -> None:
+    topic = broker.create_topic()
+    partition = Partition(topic, 0)
+    broker.append(topic, 0, [(None, b"%d" % i, None, 1_700_000_000_000 + i * 1000) for i in range(5)])
+    source = broker.source(topic, fresh_name())
+    assert source.offsets_at([partition], 1_700_000_002_500) == {partition: 3}
+    assert source.offsets_at([partition], 1_800_000_000_000) == {partition: 5}
+    horizon = source.horizons([partition])[partition]
+    assert (horizon.start, horizon.end, horizon.start_timestamp_ms) == (0, 5, 1_700_000_000_000)
+
+
+# --- loss --------------------------------------------------------------------------------------------------------------
+
+
+def test_data_that_is_gone_is_raised_again_and_again(broker: Broker) -> None:
+    topic, group = broker.create_topic(), fresh_name()
+    broker.number(topic, 20)
+    broker.delete_records(topic, 10)
+    partition = Partition(topic, 0)
+    source = broker.source(topic, group)
+    assert source.horizons([partition])[partition].start == 10
+    source.open(Listener(source, {partition: 4}))
+    for _ in range(3):
+        with pytest.raises(DataLossError, match=rf"{topic}\[0\].*nothing was skipped"):
+            read(source, 1)
+    source.close()
+
+
+def test_a_topic_that_is_created_again_has_another_id(broker: Broker) -> None:
+    topic = broker.create_topic()
+    partition = Partition(topic, 0)
+    source = broker.source(topic, fresh_name())
+    before = source.horizons([partition])[partition].topic_id
+    assert before == source.horizons([partition])[partition].topic_id != ""
+    broker.delete_topic(topic)
+    with pytest.raises(FatalError, match=f"no topic {topic} "):
+        source.horizons([partition])
+    broker.create_topic(topic)
+    assert source.horizons([partition])[partition].topic_id not in ("", before)
+
+
+def test_a_topic_that_is_deleted_stops_reading(broker: Broker) -> None:
+    topic, kept = broker.create_topic(), broker.create_topic()
+    broker.number(topic, 3)
+    source = broker.source([topic, kept], fresh_name(), **{"topic.metadata.refresh.interval.ms": 500})
+    opened(source)
+    read(source, 3)
+    broker.delete_topic(topic)
+    deadline = time.monotonic() + PATIENCE
+    with pytest.raises(FatalError, match=f"topic {topic} was deleted"):
+        while time.monotonic() < deadline:
+            source.poll(10, 0.2)
+
+
+def test_records_of_aborted_transactions_are_not_read(broker: Broker) -> None:
+    topic = broker.create_topic()
+    producer = Producer({"bootstrap.servers": broker.servers, "transactional.id": fresh_name(), **QUIET})
+    producer.init_transactions(PATIENCE)
+    for value, commit in ((b"aborted", False), (b"committed", True)):
+        producer.begin_transaction()
+        producer.produce(topic, value)
+        producer.flush(PATIENCE)
+        producer.commit_transaction(PATIENCE) if commit else producer.abort_transaction(PATIENCE)
+    source = broker.source(topic, fresh_name())
+    opened(source)
+    (batch,) = read(source, 1)
+    assert list(batch.values) == [b"committed"]
+    assert batch.next_offset == batch.offsets[0] + 1
+
+
+def test_nothing_is_committed_for_a_group_that_was_only_asked_about(broker: Broker) -> None:
+    topic, group = broker.create_topic(), fresh_name()
+    source = broker.source(topic, group)
+    source.committed([Partition(topic, 0)])
+    probe = Consumer({"bootstrap.servers": broker.servers, "group.id": group, **QUIET})
+    assert [p.offset for p in probe.committed([TopicPartition(topic, 0)], timeout=PATIENCE)] == [-1001]
+    probe.close()
