@@ -18,9 +18,11 @@ pytestmark = pytest.mark.real
 class Harness:
     patience = 10.0
 
-    def __init__(self, node: Node, proxy: FaultProxy) -> None:
+    def __init__(self, node: Node, proxy: FaultProxy, bad: bytes, *, arrives: bool) -> None:
         self._node = node
         self._proxy = proxy
+        self._bad = bad
+        self._arrives = arrives
 
     def make_sink(self, worker: str) -> ElasticsearchSink:
         return self._node.sink(self._proxy.url)
@@ -29,7 +31,7 @@ class Harness:
         return b'{"number":%d, "kind":"test"}' % number
 
     def bad(self) -> bytes | None:
-        return b'{"number":'
+        return self._bad
 
     def read_back(self) -> Sequence[tuple[str, bytes]]:
         found = []
@@ -50,21 +52,36 @@ class Harness:
     @contextlib.contextmanager
     def unreachable(self) -> Iterator[None]:
         self._proxy.drop = True
-        self._proxy.reply = lambda _: Reply(200)
+        if not self._arrives:
+            self._proxy.reply = lambda _: Reply(200)
         yield
         self._proxy.drop = False
         self._proxy.reply = lambda _: None
 
 
 @pytest.fixture
-def harness(node: Node) -> Iterator[Harness]:
-    with FaultProxy(node.url) as proxy:
-        yield Harness(node, proxy)
+def proxy(node: Node) -> Iterator[FaultProxy]:
+    with FaultProxy(node.url) as one:
+        yield one
 
 
 class TestElasticsearchSink(SinkConformance):
-    pass
+    """Bad documents are refused by the node, and an outage loses requests on their way."""
+
+    @pytest.fixture
+    def harness(self, node: Node, proxy: FaultProxy) -> Harness:
+        return Harness(node, proxy, b'{"number":1,"measures":{"delay":"late"}}', arrives=False)
+
+
+class TestElasticsearchSinkOtherwise(SinkConformance):
+    """Bad documents never leave the sink, and an outage loses answers: the documents are there, and written again."""
+
+    @pytest.fixture
+    def harness(self, node: Node, proxy: FaultProxy) -> Harness:
+        return Harness(node, proxy, b'{"number":', arrives=True)
 
 
 class TestElasticsearchLedger(LedgerConformance):
-    pass
+    @pytest.fixture
+    def harness(self, node: Node, proxy: FaultProxy) -> Harness:
+        return Harness(node, proxy, b"", arrives=False)
