@@ -2,6 +2,7 @@
 
     PrismError                        catch this to catch everything below
     ├── ConfigError                   the user must change something                      exit 2
+    │   ├── UnknownFieldError         something reads a field that the reader schema does not have
     │   ├── PluginNotFoundError       no installed plugin has that name
     │   └── PluginLoadError           a plugin is installed and cannot be loaded
     ├── UnreachableError              a server did not answer while a command needed it   exit 3
@@ -37,6 +38,18 @@ class ConfigError(PrismError):
     """The user must change a file, a setting or an option."""
 
     exit_code = 2
+
+
+class UnknownFieldError(ConfigError):
+    """A normalizer reads a field that the reader schema of its topic does not have.
+
+    Attributes:
+        path: the dotted path that is read.
+    """
+
+    def __init__(self, message: str, *, path: str = "") -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class PluginNotFoundError(ConfigError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from prism_avro.schema import Array, Map, Record, Type, Union
-from prismlib.errors import ConfigError
+from prismlib.errors import UnknownFieldError
 from prismlib.stages import FieldSet
 
 
@@ -49,7 +49,7 @@ def check_reads(reader: Record, reads: FieldSet, where: str) -> None:
     """See that every path names something in the reader schema.
 
     Raises:
-        ConfigError: one does not; names the nearest field.
+        UnknownFieldError: one does not; names the nearest field.
     """
     for path in sorted(reads - {"*"}):
         here: list[Record] = [reader]
@@ -59,7 +59,7 @@ def check_reads(reader: Record, reads: FieldSet, where: str) -> None:
             if not found:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise ConfigError(f"the mapping reads {path!r}, and {where} has no field {name!r} there{hint}")
+                raise UnknownFieldError(f"reads {path!r}, and {where} has no field {name!r} there{hint}", path=path)
             here = list(_records(found))
 
 

@@ -49,6 +49,17 @@ def option_text(value: Option) -> str:
     return str(value)
 
 
+def _flat(value: object) -> object:
+    """TOML makes tables of ``sasl.username = "x"`` without quotes; the option is meant all the same."""
+    if not isinstance(value, dict):
+        return value
+    flat: dict[str, object] = {}
+    for name, inner in value.items():
+        below = _flat(inner)
+        flat.update({f"{name}.{rest}": v for rest, v in below.items()} if isinstance(below, dict) else {name: below})
+    return flat
+
+
 def _checked(options: dict[str, Option]) -> dict[str, Option]:
     for name, value in options.items():
         if name in REFUSED:
@@ -78,6 +89,7 @@ class KafkaSourceConfig(Model):
     options: dict[str, Option] = Field(default_factory=dict)
 
     _servers = field_validator("servers")(_not_empty)
+    _nested = field_validator("options", mode="before")(_flat)
     _options = field_validator("options")(_checked)
 
 
@@ -97,6 +109,8 @@ class KafkaSinkConfig(Model):
     partitions: int | None = Field(default=None, ge=1)
 
     _servers = field_validator("servers")(_not_empty)
+
+    _nested = field_validator("options", mode="before")(_flat)
 
     @field_validator("options")
     @classmethod

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from prism_protobuf.indexes import header, read_path
-from prism_protobuf.picking import Pick, UnknownFieldError, UnpickableError, check_reads, compile_pick
+from prism_protobuf.picking import Pick, UnpickableError, check_reads, compile_pick
 from prism_protobuf.schema import (
     ProtoSchema,
     SubjectMessage,
@@ -97,19 +97,14 @@ class ProtobufDecoder:
         """See :func:`build_decoder`.
 
         Raises:
-            ConfigError: ``reads`` names what the reader has not got.
+            UnknownFieldError: ``reads`` names what the reader has not got.
         """
         self._reader = reader
         self._reads = reads
         self._registry = registry
         self._framed = framed
         self._schemas = WriterSchemas(registry, "protobuf")
-        try:
-            check_reads(reader.descriptor, reads)
-        except UnknownFieldError as error:
-            raise ConfigError(
-                f"the mapping reads what {reader} has not got: {error}; correct the mapping, or set the version that it reads"
-            ) from error
+        check_reads(reader.descriptor, reads, str(reader))
         own = self._compile(reader.registered, reader.schema, reader.registered.version)
         if isinstance(own, SchemaDriftError):
             raise ConfigError(str(own)) from own

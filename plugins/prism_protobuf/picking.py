@@ -28,6 +28,7 @@ from google.protobuf import descriptor_pb2
 
 from prism_protobuf.schema import is_repeated, map_entry, message_class
 from prism_protobuf.wellknown import TO_VALUE
+from prismlib.errors import UnknownFieldError
 from prismlib.stages import FieldSet
 
 if TYPE_CHECKING:
@@ -49,10 +50,6 @@ class UnpickableError(Exception):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
-
-
-class UnknownFieldError(Exception):
-    """What is read is no field of the reader."""
 
 
 def _text(value: str | bytes) -> str:
@@ -215,7 +212,7 @@ class _Compiler:
         return f"{self._function(writer, reader, fields, path)}({x})"
 
 
-def check_reads(reader: Descriptor, reads: FieldSet) -> None:
+def check_reads(reader: Descriptor, reads: FieldSet, where: str) -> None:
     """See that every path names something in the reader.
 
     Raises:
@@ -228,7 +225,7 @@ def check_reads(reader: Descriptor, reads: FieldSet) -> None:
             if here is None or name not in known:
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
-                raise UnknownFieldError(f"{path!r}: there is no field {name!r} there{hint}")
+                raise UnknownFieldError(f"reads {path!r}, and {where} has no field {name!r} there{hint}", path=path)
             here = _goes_on(here.fields_by_name[name])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, get_args, get_origin
@@ -77,13 +77,14 @@ def read_toml(path: Path) -> dict[str, Any]:
     return resolved
 
 
-def validate(model: type[M], data: Mapping[str, Any], where: str) -> M:
+def validate(model: type[M], data: Mapping[str, Any], where: str, also: Collection[str] = ()) -> M:
     """Build ``model`` from a table.
 
     Args:
         model: the table's type.
         data: as read by :func:`read_toml`.
         where: what to name in errors: a file, or a file and a table.
+        also: keys of the same table that were taken out of ``data`` before, to be suggested for an unknown one.
 
     Raises:
         ConfigError: one sentence for each wrong key, with the nearest known one.
@@ -91,7 +92,7 @@ def validate(model: type[M], data: Mapping[str, Any], where: str) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        lines = [_sentence(model, problem) for problem in error.errors(include_input=False, include_url=False)]
+        lines = [_sentence(model, problem, also) for problem in error.errors(include_input=False, include_url=False)]
         raise ConfigError("\n".join(f"{where}: {line}" for line in dict.fromkeys(lines))) from None
 
 
@@ -114,12 +115,12 @@ def _resolve(value: Any, path: Path, key: str) -> Any:
     return value
 
 
-def _sentence(model: type[BaseModel], problem: Any) -> str:
+def _sentence(model: type[BaseModel], problem: Any, also: Collection[str]) -> str:
     place = [part for part in problem["loc"] if not (isinstance(part, str) and "[" in part)]
     name = ".".join(str(p) for p in place)
     kind = problem["type"]
     if kind == "extra_forbidden":
-        known = _keys_at(model, place[:-1])
+        known = [*_keys_at(model, place[:-1]), *(also if len(place) == 1 else ())]
         near = difflib.get_close_matches(str(place[-1]), known, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(sorted(known))}" if known else ""
         return f"unknown key {name!r}{hint}"

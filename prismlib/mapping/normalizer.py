@@ -23,7 +23,7 @@ class MappingNormalizer:
 
     Attributes:
         reads: the fields that it reads.
-        uses: the same by key of the file, for :func:`prismlib.mapping.check_against`.
+        uses: the same by key of the file, for errors.
         source: of the compiled function.
     """
 
@@ -66,7 +66,7 @@ class PythonNormalizer:
 
     Attributes:
         reads: the fields that it reads.
-        uses: the same, for :func:`prismlib.mapping.check_against`.
+        uses: the same, for errors.
     """
 
     def __init__(self, name: str, reads: Iterable[str], base: Path, where: str) -> None:

@@ -13,7 +13,14 @@ from typing import Any, cast
 from prismlib.config.model import Model, validate
 from prismlib.config.pipeline import PipelineConfig
 from prismlib.contracts.registry import Registry
-from prismlib.errors import ConfigError, PluginLoadError, PluginNotFoundError, PrismError, StageContractError
+from prismlib.errors import (
+    ConfigError,
+    PluginLoadError,
+    PluginNotFoundError,
+    PrismError,
+    StageContractError,
+    UnknownFieldError,
+)
 from prismlib.plugin.hookspecs import Administration, BuildContext, StageKind, StageSpec, StoreKind, StoreSpec
 from prismlib.plugin.manager import Plugins
 from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedStage, located, raise_all, resolve
@@ -198,7 +205,10 @@ class _Builder:
             raise StageContractError(
                 f"{self.name(route.normalizer.spec)} must say in `reads` which fields it reads, as a frozenset, not {reads!r}"
             )
-        decoder = self.stage(route.decoder, topics=topics, reads=reads)
+        try:
+            decoder = self.stage(route.decoder, topics=topics, reads=reads)
+        except UnknownFieldError as error:
+            raise _by_its_keys(normalizer, error) from error
         return Route(route.topic, decoder, normalizer, encoder)
 
     def dead_letters(self, source: ResolvedStage) -> Sink:
@@ -228,3 +238,9 @@ class _Builder:
         if missing:
             raise StageContractError(f"{self.name(spec)} has no method {', '.join(missing)}")
         return built
+
+
+def _by_its_keys(normalizer: Normalizer, error: UnknownFieldError) -> ConfigError:
+    """The error, named by the keys of the mapping file that read the field, where the normalizer can tell."""
+    keys = [use.where for use in getattr(normalizer, "uses", ()) if use.field == error.path]
+    return ConfigError(f"{', '.join(keys)}: {error}") if keys else error

@@ -122,7 +122,7 @@ class _Resolver:
                 settings[key] = value
                 self.applied.append(variable)
         try:
-            return ResolvedStage(spec, validate(spec.config_model, settings, where), where)
+            return ResolvedStage(spec, validate(spec.config_model, settings, where, also=_keys(type(table))), where)
         except ConfigError as error:
             self.problems.append(error)
             return None
@@ -160,5 +160,6 @@ def _keys(model: type[Model]) -> set[str]:
 def located(where: str, error: ConfigError) -> ConfigError:
     """The same error, with file and table in front of its message."""
     moved = type(error)(f"{where}: {error}")
+    moved.__dict__.update(error.__dict__)
     moved.__cause__ = error.__cause__
     return moved

@@ -54,7 +54,7 @@ def test_an_unreachable_broker(project: Project) -> None:
 
 def test_an_unreachable_elasticsearch(project: Project) -> None:
     project.create_topics()
-    setup(project.worker_1())
+    setup(project.worker_1(), project.worker_2())
     pipeline = project.worker_2(url="http://127.0.0.1:1")
     for command in ("run", "check", "setup"):
         assert "127.0.0.1:1" in refused(3, command, pipeline)

@@ -28,8 +28,7 @@ pytestmark = [pytest.mark.real, pytest.mark.slow]
 def test_each_bad_record_is_a_dead_letter_with_its_reason_and_the_neighbours_are_delivered(project: Project) -> None:
     limit = 3 << 20
     project.create_topics(partitions=1, max_message_bytes=str(limit))
-    options = '"session.timeout.ms" = 3000\n"message.max.bytes" = 4000000'
-    one, two = Worker(project.worker_1(options=options)), Worker(project.worker_2())
+    one, two = Worker(project.worker_1()), Worker(project.worker_2())
     setup(one.pipeline, two.pipeline)
     publisher = Publisher(project)
     good = [project.order(n) for n in range(60)]

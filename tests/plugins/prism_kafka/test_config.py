@@ -81,7 +81,7 @@ def test_every_worker_gets_a_static_member_id_of_its_own() -> None:
         ({"partition.assignment.strategy": "roundrobin"}, False),
     ],
 )
-def test_the_way_of_assigning_follows_from_the_protocol(options: dict[str, str], incremental: bool) -> None:
+def test_the_way_of_assigning_follows_from_the_protocol(options: dict[str, str], *, incremental: bool) -> None:
     settings = consumer_settings("a:1", options, group="p", worker="1")
     assert rebalances_incrementally(settings) is incremental
     assert ("partition.assignment.strategy" in settings) == (options.get("group.protocol") is None)
@@ -106,3 +106,10 @@ def test_the_transactional_id_names_pipeline_and_worker() -> None:
 def test_servers_must_name_a_broker(servers: str) -> None:
     with pytest.raises(ConfigError, match="'servers': must name at least one broker"):
         validate(KafkaSourceConfig, {"servers": servers}, "p.toml")
+
+
+def test_options_without_quotes_are_the_same_options() -> None:
+    nested = {"sasl": {"mechanism": "PLAIN", "username": "a"}, "client.id": "x"}
+    expected = {"sasl.mechanism": "PLAIN", "sasl.username": "a", "client.id": "x"}
+    assert KafkaSourceConfig(servers="h:1", options=nested).options == expected
+    assert KafkaSinkConfig(topic="t", options=nested).options == expected

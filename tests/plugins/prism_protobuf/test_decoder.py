@@ -124,7 +124,7 @@ def test_nothing_read_makes_rows_of_payloads_behind_a_checked_header(schemas: An
 @pytest.mark.parametrize("path", ["orgin", "layers.cove", "time.seconds", "origin.x", "extra.x", "wind", "codes.x"])
 def test_a_read_field_that_is_none_is_wrong_configuration(schemas: Any, path: str) -> None:
     schemas.release("s", WEATHER)
-    with pytest.raises(ConfigError, match=rf"'{path}'.*there is no field") as caught:
+    with pytest.raises(ConfigError, match=rf"'{path}'.*has no field") as caught:
         schemas.decoder("s", path)
     if path == "orgin":
         assert "did you mean 'origin'" in str(caught.value)

@@ -1,9 +1,6 @@
 import tomllib
 
-import pytest
-
-from prismlib.errors import ConfigError
-from prismlib.mapping import Use, check_against, mapping_from
+from prismlib.mapping import mapping_from
 
 TEXT = """
 [event]
@@ -57,30 +54,3 @@ def test_each_with_items_of_constants_reads_the_list() -> None:
 
 def test_a_mapping_of_constants_reads_nothing() -> None:
     assert mapping_from({"event": {"kind": {"const": "k"}}}, "m.toml").reads == frozenset()
-
-
-def test_a_field_that_the_schema_lacks_is_named_with_file_key_and_the_nearest_one() -> None:
-    mapping = mapping_from({"event": {"airport": "orign", "a": {"b": "carrier"}}}, "mappings/flights.toml")
-    with pytest.raises(ConfigError) as caught:
-        check_against(mapping.uses, ["origin", "carrier"], "flights-value v2")
-    assert str(caught.value) == (
-        "mappings/flights.toml: event.airport: reads 'orign', which flights-value v2 does not have; did you mean 'origin'?"
-    )
-
-
-def test_a_record_is_known_when_one_of_its_fields_is() -> None:
-    check_against([Use("m", "order"), Use("m", "order.lines"), Use("m", "*")], {"order.lines.sku"}, "s v1")
-    with pytest.raises(ConfigError, match=r"m: reads 'order.lines.sku.x', which s v1 does not have; "):
-        check_against([Use("m", "order.lines.sku.x")], {"order.lines.sku"}, "s v1")
-
-
-def test_every_missing_field_has_a_line_of_its_own() -> None:
-    with pytest.raises(ConfigError) as caught:
-        check_against([Use("m: a", "x"), Use("m: b", "known"), Use("m: c", "y")], {"known"}, "s v1")
-    assert [line[:4] for line in str(caught.value).splitlines()] == ["m: a", "m: c"]
-
-
-def test_a_schema_with_maps_answers_itself() -> None:
-    check_against([Use("m", "rates.EUR")], lambda path: path.startswith("rates."), "s v1")
-    with pytest.raises(ConfigError, match="reads 'other'"):
-        check_against([Use("m", "other")], lambda path: path.startswith("rates."), "s v1")
