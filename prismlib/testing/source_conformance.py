@@ -28,6 +28,10 @@ from prismlib.testing.clauses import proves, require
 T = TypeVar("T")
 
 
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """One record as a producer writes it.
@@ -36,13 +40,13 @@ class Written:
         value: None for a tombstone.
         key: record key.
         headers: record headers.
-        timestamp_ms: milliseconds since the epoch.
+        timestamp_ms: milliseconds since the epoch; now by default, since a broker may delete what is old at any moment.
     """
 
     value: bytes | None
     key: bytes | None = None
     headers: Headers | None = None
-    timestamp_ms: int = 1_700_000_000_000
+    timestamp_ms: int = field(default_factory=_now_ms)
 
 
 class SourceHarness(Protocol):
@@ -262,12 +266,13 @@ class SourceConformance:
 
     @proves("SRC-09")
     def test_src_09_records_arrive_as_they_were_written(self, harness: SourceHarness) -> None:
+        now = _now_ms()
         written = [
-            Written(b"plain", b"key", None, 1_700_000_000_001),
-            Written(None, b"tombstone", None, 1_700_000_000_002),
-            Written(b"no key", None, None, 1_700_000_000_003),
-            Written(b"", b"", None, 1_700_000_000_004),
-            Written(b"\x00\xff\n", b"\x00", [("a", b"1"), ("a", b"2"), ("b", None), ("c", b"")], 1_700_000_000_005),
+            Written(b"plain", b"key", None, now - 1),
+            Written(None, b"tombstone", None, now - 2),
+            Written(b"no key", None, None, now - 3),
+            Written(b"", b"", None, now - 4),
+            Written(b"\x00\xff\n", b"\x00", [("a", b"1"), ("a", b"2"), ("b", None), ("c", b"")], now - 5),
         ]
         topic = harness.create_topic(1)
         harness.append(topic, 0, written)
