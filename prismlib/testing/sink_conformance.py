@@ -36,6 +36,7 @@ from prismlib.testing.sink_harness import (
     opened_transactional,
     opened_versioned,
     state,
+    write_all,
 )
 
 __all__ = [
@@ -104,9 +105,7 @@ class SinkConformance:
             require(list(result.rejected) == [at], f"position {at} is bad, and rejected are {list(result.rejected)}")
         if sink.policy.buffers:
             begin(sink)
-            sink.write(first)
-            sink.write(second)
-            result = sink.flush(harness.patience)
+            result = write_all(harness, sink, first, second)
             commit(harness, sink)
             require(
                 sorted(result.rejected) == [1, 5],

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import pytest
 
-from prismlib.records import Documents, LedgerRow, Partition, WriteResult
+from prismlib.errors import RecordError
+from prismlib.records import Documents, LedgerRow, Partition, Retry, WriteResult
 from prismlib.stages.sink import KeepsLedger, Sink, Transactional
 from prismlib.testing.clauses import require
 
@@ -82,11 +83,32 @@ def documents(sink: Sink, pairs: Sequence[tuple[str, bytes | None]], versions: S
 def deliver(harness: SinkHarness, sink: Sink, given: Documents) -> WriteResult:
     """Write as the runner does: in a transaction where there are some, with a flush where the sink buffers."""
     begin(sink)
-    result = sink.write(given)
-    if sink.policy.buffers:
-        result = sink.flush(harness.patience)
+    result = write_all(harness, sink, given)
     commit(harness, sink)
     return result
+
+
+def write_all(harness: SinkHarness, sink: Sink, *calls: Documents) -> WriteResult:
+    """One write for each, with a flush behind them where the sink buffers; positions count through all of them.
+
+    A sink that buffers may name a document at once, as one that is too large, or when it is flushed; AssertionError when
+    it does both.
+    """
+    rejected: dict[int, RecordError] = {}
+    retry: dict[int, Retry] = {}
+    first = 0
+    for call in calls:
+        result = sink.write(call)
+        rejected |= {first + place: error for place, error in result.rejected.items()}
+        retry |= {first + place: one for place, one in result.retry.items()}
+        first += len(call)
+    if sink.policy.buffers:
+        flushed = sink.flush(harness.patience)
+        twice = sorted((rejected.keys() | retry.keys()) & (flushed.rejected.keys() | flushed.retry.keys()))
+        require(not twice, f"documents {twice} are named by write, and by flush again")
+        rejected |= flushed.rejected
+        retry |= flushed.retry
+    return WriteResult(rejected, retry)
 
 
 def begin(sink: Sink) -> None:
@@ -141,9 +163,7 @@ def bad_body(harness: SinkHarness) -> bytes:
 
 def hand_over(harness: SinkHarness, sink: Sink, name: str) -> None:
     """Write one good document and flush; AssertionError unless it was taken."""
-    result = sink.write(documents(sink, [(name, harness.good(int(name)))]))
-    if sink.policy.buffers:
-        result = sink.flush(harness.patience)
+    result = write_all(harness, sink, documents(sink, [(name, harness.good(int(name)))]))
     require(not result.rejected and not result.retry, f"a good document was answered with {result}")
 
 

@@ -414,6 +414,13 @@ class CountsPositionsInEachBufferedWrite(MemoryLog):
         return super()._append(documents, 0, producer)
 
 
+class NamesWhatItRejectsTwice(MemoryLog):
+    def write(self, documents: Documents) -> WriteResult:
+        super().write(documents)
+        bad = [place for place, body in enumerate(documents.bodies) if self._refuses(body)]
+        return WriteResult(dict.fromkeys(bad, UnwritableError("known at once")))
+
+
 class RejectsWhatIsThere(MemorySink):
     def write(self, documents: Documents) -> WriteResult:
         there = self.store.documents
@@ -618,6 +625,7 @@ BROKEN = [
     Broken("SNK-03", RejectsWhenBusy, "was rejected", MemorySinkHarness),
     Broken("SNK-04", CountsPositionsSinceItWasOpened, "position 2 is bad", MemorySinkHarness),
     Broken("SNK-04", CountsPositionsInEachBufferedWrite, "1 and 5 are bad", _buffered_log),
+    Broken("SNK-04", NamesWhatItRejectsTwice, "named by write, and by flush again", _buffered_log),
     Broken("SNK-05", RejectsWhatIsThere, "writing the same documents", MemorySinkHarness),
     Broken("SNK-06", LetsTheLastWriteWin, "a reader finds", MemorySinkHarness),
     Broken("SNK-07", DeletesWhateverTheVersion, "expected `kept` and `back`", MemorySinkHarness),
