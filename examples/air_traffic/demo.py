@@ -26,12 +26,12 @@ from typing import Any
 import urllib3
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from prismlib.contracts.directory import DirectoryRegistry
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from prism_devservers import Elasticsearch, Kafka
+from prismlib.contracts.directory import DirectoryRegistry
 from prismlib.errors import PrismError
 
 HERE = Path(__file__).resolve().parent

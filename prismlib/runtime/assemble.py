@@ -208,7 +208,7 @@ class _Builder:
         try:
             decoder = self.stage(route.decoder, topics=topics, reads=reads)
         except UnknownFieldError as error:
-            raise _by_its_keys(normalizer, error) from error
+            raise _by_its_keys(normalizer, error, route.decoder.where) from error
         return Route(route.topic, decoder, normalizer, encoder)
 
     def dead_letters(self, source: ResolvedStage) -> Sink:
@@ -226,8 +226,9 @@ class _Builder:
         try:
             built = spec.factory(settings, BuildContext(**context))
         except ConfigError as error:
-            text = str(error)
-            raise type(error)(text if text.startswith(str(self._config.path)) else f"{where}: {text}") from error
+            raise (
+                error if str(error).startswith(str(self._config.path)) else located(where, error)
+            ) from error.__cause__
         except PrismError:
             raise
         except Exception as error:
@@ -240,7 +241,7 @@ class _Builder:
         return built
 
 
-def _by_its_keys(normalizer: Normalizer, error: UnknownFieldError) -> ConfigError:
+def _by_its_keys(normalizer: Normalizer, error: UnknownFieldError, where: str) -> ConfigError:
     """The error, named by the keys of the mapping file that read the field, where the normalizer can tell."""
     keys = [use.where for use in getattr(normalizer, "uses", ()) if use.field == error.path]
-    return ConfigError(f"{', '.join(keys)}: {error}") if keys else error
+    return ConfigError(f"{', '.join(keys)}: {str(error).removeprefix(f'{where}: ')}") if keys else error
