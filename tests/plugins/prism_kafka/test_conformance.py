@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from prism_kafka.dead_letters import KafkaDeadLetters
 from prism_kafka.sink import KafkaSink
 from prism_kafka.source import KafkaSource
 from prismlib.testing.sink_conformance import SOURCE, LedgerConformance, SinkConformance, TransactionalConformance
@@ -17,6 +19,9 @@ from prismlib.testing.source_conformance import SourceConformance, SourceHarness
 from tests.plugins.prism_kafka.broker import Broker, fresh_name, opened
 
 pytestmark = pytest.mark.real
+
+MAX_RECORD = 10_000
+"""``max.message.bytes`` of the topics that sinks write to."""
 
 
 class KafkaSourceHarness:
@@ -54,28 +59,21 @@ class TestKafkaSourceWithAnEagerAssignor(SourceConformance):
         return KafkaSourceHarness(broker, **{"partition.assignment.strategy": "range"})
 
 
-class KafkaSinkHarness:
-    """One topic and pipeline a test. The group's member reads the topic that the suite's documents come from."""
+class TopicHarness:
+    """An empty topic that takes small records only."""
 
     patience = 5.0
 
     def __init__(self, broker: Broker, server: Any) -> None:
         self._broker = broker
         self._server = server
-        self._pipeline, self._topic = fresh_name(), fresh_name()
-        broker.set_up_sink(self._topic, self._pipeline)
-        if SOURCE.stream not in broker.admin.list_topics(timeout=10).topics:
-            broker.create_topic(SOURCE.stream)
-        self._members: list[KafkaSource] = []
-
-    def make_sink(self, worker: str) -> KafkaSink:
-        return self._broker.sink(self._topic, self._pipeline, worker)
+        self._topic = fresh_name()
 
     def good(self, number: int) -> bytes:
         return b'{"number": %d}\n' % number
 
     def bad(self) -> bytes | None:
-        return None  # `write` refuses what it can know; of what the broker refuses the whole transaction dies
+        return random.Random(1).randbytes(2 * MAX_RECORD)  # too large for the broker however well it is compressed
 
     def read_back(self) -> Sequence[tuple[str, bytes]]:
         return [((key or b"").decode(), value or b"") for key, value in self._broker.read(self._topic)]
@@ -90,6 +88,21 @@ class KafkaSinkHarness:
             yield
         finally:
             os.kill(self._server.pid, signal.SIGCONT)
+
+
+class KafkaSinkHarness(TopicHarness):
+    """One topic and pipeline a test. The group's member reads the topic that the suite's documents come from."""
+
+    def __init__(self, broker: Broker, server: Any) -> None:
+        super().__init__(broker, server)
+        self._pipeline = fresh_name()
+        broker.set_up_sink(self._topic, self._pipeline, max_message_bytes=MAX_RECORD)
+        if SOURCE.stream not in broker.admin.list_topics(timeout=10).topics:
+            broker.create_topic(SOURCE.stream)
+        self._members: list[KafkaSource] = []
+
+    def make_sink(self, worker: str) -> KafkaSink:
+        return self._broker.sink(self._topic, self._pipeline, worker)
 
     def member(self, *, stale: bool = False) -> object:
         if stale:
@@ -113,6 +126,15 @@ class KafkaSinkHarness:
         return self._members[0].committed([SOURCE])[SOURCE].next_offset
 
 
+class KafkaDeadLettersHarness(TopicHarness):
+    def __init__(self, broker: Broker, server: Any) -> None:
+        super().__init__(broker, server)
+        broker.create_topic(self._topic, max_message_bytes=MAX_RECORD)
+
+    def make_sink(self, worker: str) -> KafkaDeadLetters:
+        return self._broker.dead_letters(self._topic)
+
+
 @pytest.fixture
 def harness(own_broker: Broker, own_kafka: Any) -> KafkaSinkHarness:
     return KafkaSinkHarness(own_broker, own_kafka)
@@ -128,3 +150,9 @@ class TestKafkaTransactions(TransactionalConformance):
 
 class TestKafkaLedger(LedgerConformance):
     pass
+
+
+class TestKafkaDeadLetters(SinkConformance):
+    @pytest.fixture
+    def harness(self, own_broker: Broker, own_kafka: Any) -> KafkaDeadLettersHarness:
+        return KafkaDeadLettersHarness(own_broker, own_kafka)
