@@ -15,14 +15,7 @@ from prism_avro.source import Locator
 from prism_avro.subjects import SubjectSchema, configured_schema, name_of, parse_registered
 from prismlib.contracts.framing import HEADER_LENGTH, WriterSchemas, framed_id, header
 from prismlib.contracts.registry import RegisteredSchema, Registry
-from prismlib.errors import (
-    DecodeError,
-    RecordError,
-    RegistryUnavailableError,
-    SchemaDriftError,
-    SchemaNotFoundError,
-    SchemaParseError,
-)
+from prismlib.errors import ConfigError, ContractError, DecodeError, RecordError, SchemaDriftError, SchemaParseError
 from prismlib.records import Decoded, RecordBatch, Row
 from prismlib.stages import FieldSet
 
@@ -124,10 +117,11 @@ class AvroDecoder:
             try:
                 root = parse_registered(self._registry, registered)
                 known = self._compile(registered, root, header(registered.id))
-            except RegistryUnavailableError as error:
-                raise self._drift(registered, f"what it imports cannot be looked up: {error}") from error
-            except (SchemaParseError, SchemaNotFoundError) as error:
+            except SchemaParseError as error:
                 known = self._drift(registered, str(error))
+            except (ContractError, ConfigError) as error:
+                # Not kept: somebody may put it in order while this route waits.
+                raise self._drift(registered, f"what it imports cannot be had: {error}") from error
             except SchemaDriftError as drift:
                 known = drift
             self._known[start] = known

@@ -13,7 +13,7 @@ import pytest
 from prism_avro.plugin import AvroConfig, prism_stages
 from prismlib.config.model import validate
 from prismlib.contracts.registry import Reference
-from prismlib.errors import ConfigError, RegistryUnavailableError, SchemaParseError
+from prismlib.errors import ConfigError, RegistryUnavailableError, SchemaNotFoundError, SchemaParseError
 from prismlib.plugin.hookspecs import BuildContext
 from prismlib.stages import IdentifiesSchema
 
@@ -273,6 +273,27 @@ def test_a_registry_that_does_not_answer_stops_and_is_asked_again(registry, new_
     assert decoder.decode(batch_of([good])).rows == [{"id": "a", "amount": 1}]
     registry.down = True
     assert decoder.decode(batch_of([good])).rows == [{"id": "a", "amount": 1}]
+
+
+@pytest.mark.parametrize("error", [RegistryUnavailableError, SchemaNotFoundError, ConfigError])
+def test_an_import_that_cannot_be_had_stops_and_is_asked_for_again(error, registry, new_decoder, batch_of, monkeypatch):
+    line = record(("sku", "string"), name="shop.Line")
+    registry.release("line", line)
+    one = registry.release("s", record(("line", "shop.Line")), references=[Reference("shop.Line", "line", 1)])
+    registry.release("read", record(("line", line)))
+    decoder = new_decoder(registry, "read")
+    value = b"\0\0\0\0" + bytes([one.id]) + b"\2x"
+
+    def broken(subject, version):
+        raise error(f"the folder of {subject} is not in order")
+
+    monkeypatch.setattr(registry, "version", broken)
+    decoded = decoder.decode(batch_of([None, value]))
+    assert decoded.rows == [None]
+    assert "subject s version 1" in str(decoded.stop[1])
+    assert "the folder of line is not in order" in str(decoded.stop[1])
+    monkeypatch.undo()
+    assert decoder.decode(batch_of([value])).rows == [{"line": {"sku": "x"}}]
 
 
 def test_aliases_and_namespaces(registry, new_decoder, batch_of):
