@@ -171,7 +171,7 @@ class KafkaAdministration:
             for index in range(topic.partitions)
         ]
         try:
-            offsets = cluster.group_offsets(self._pipeline, partitions, patience=0.0) if partitions else {}
+            offsets = cluster.group_offsets(self._pipeline, partitions, patience=0.0)
         except UnreachableError as error:
             return Check(what, "warning", str(error))
         except FatalError as error:
@@ -210,7 +210,7 @@ class KafkaAdministration:
     def _wanted_by_sink(self, cluster: Cluster) -> list[Wanted]:
         partitions = self._partitions
         if partitions is None:
-            known = cluster.topics(self._sources).values() if self._sources else ()
+            known = cluster.topics(self._sources).values()
             partitions = max((topic.partitions for topic in known if topic is not None), default=1)
 
         def output(topic: Topic, limits: TopicLimits) -> str:
@@ -239,9 +239,9 @@ class KafkaAdministration:
     def _existing(
         self, cluster: Cluster, names: Sequence[str]
     ) -> tuple[dict[str, Topic | None], dict[str, TopicLimits]]:
-        topics = cluster.topics(names, operations=True) if names else {}
+        topics = cluster.topics(names, operations=True)
         there = [name for name, topic in topics.items() if topic is not None]
-        configs = cluster.topic_configs(there) if there else {}
+        configs = cluster.topic_configs(there)
         return topics, {name: TopicLimits.read(settings) for name, settings in configs.items()}
 
     def _open(self) -> Cluster:

@@ -93,9 +93,10 @@ class Cluster:
         """Make the client; nothing is asked yet. Raises ConfigError as :func:`make_client`."""
         self.servers = servers
         self._log = BrokerLog()
-        settings = admin_settings(servers, options, client=client) | {"log_level": 0}
-        # Kept as long as this object: dropping it while its futures are pending hangs.
-        self._admin = make_client(AdminClient, settings, error_cb=self._log)
+        self._settings = admin_settings(servers, options, client=client) | {"log_level": 0}
+        # Kept as long as this object, and its predecessor for a while: dropping one with pending futures hangs.
+        self._admin = make_client(AdminClient, self._settings, error_cb=self._log)
+        self._former: AdminClient | None = None
 
     def connect(self, timeout: float = ANSWER_SECONDS) -> str:
         """Wait for a broker.
@@ -130,8 +131,11 @@ class Cluster:
     def topics(self, names: Iterable[str], *, operations: bool = False) -> dict[str, Topic | None]:
         """Describe topics; None for one that does not exist."""
         found: dict[str, Topic | None] = {}
+        names = sorted(set(names))
+        if not names:
+            return found  # the client refuses to ask for nothing, here and below
         futures = self._admin.describe_topics(
-            TopicCollection(sorted(set(names))),
+            TopicCollection(names),
             include_authorized_operations=operations,
             request_timeout=ANSWER_SECONDS,
         )
@@ -151,6 +155,8 @@ class Cluster:
     def topic_configs(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
         """All settings of topics that exist."""
         resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in sorted(set(names))]
+        if not resources:
+            return {}
         futures = self._admin.describe_configs(resources, request_timeout=ANSWER_SECONDS)
         found = {}
         for resource, future in futures.items():
@@ -208,6 +214,8 @@ class Cluster:
         """
         deadline = time.monotonic() + patience
         wanted = [TopicPartition(p.stream, p.index) for p in partitions]
+        if not wanted:
+            return {}
         while True:
             futures = self._admin.list_consumer_group_offsets(
                 [ConsumerGroupTopicPartitions(group, wanted)], require_stable=True, request_timeout=ANSWER_SECONDS
@@ -272,6 +280,9 @@ class Cluster:
             return future.result()
         except KafkaException as error:
             if kafka_error(error).code() in TRANSIENT:
+                # The client keeps leaders and their epochs from before a broker's restart, and never asks again.
+                self._former = self._admin
+                self._admin = make_client(AdminClient, self._settings, error_cb=self._log)
                 raise self._unreachable(kafka_error(error)) from error
             raise
 

@@ -24,6 +24,7 @@ TRANSIENT: Final = frozenset(
         KafkaError._UNKNOWN_BROKER,
         KafkaError._NODE_UPDATE,
         KafkaError._RETRY,
+        KafkaError._NOENT,  # no leader of a partition is known yet
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.REQUEST_TIMED_OUT,
@@ -110,27 +111,59 @@ def kafka_error(exception: KafkaException) -> KafkaError:
     return error
 
 
+class _OnceAMinute:
+    """Lets each kind of message pass once a minute, and counts the others."""
+
+    def __init__(self) -> None:
+        self._since: dict[object, float] = {}
+        self._left_out: dict[object, int] = {}
+
+    def left_out(self, kind: object) -> int | None:
+        """How many of its kind were left out since the last one that passed; None when this one is to be left out."""
+        now = time.monotonic()
+        if now - self._since.get(kind, -_QUIET_SECONDS) < _QUIET_SECONDS:
+            self._left_out[kind] = self._left_out.get(kind, 0) + 1
+            return None
+        self._since[kind] = now
+        return self._left_out.pop(kind, 0)
+
+
 class BrokerLog:
     """Logs each kind of client error at most once a minute: a broker that is down raises hundreds of them."""
 
     def __init__(self) -> None:
         """Nothing was seen yet."""
         self.seen: dict[int, KafkaError] = {}
-        self._since: dict[int, float] = {}
-        self._left_out: dict[int, int] = {}
+        self._limit = _OnceAMinute()
 
     def __call__(self, error: KafkaError) -> None:
         """The client's ``error_cb``."""
-        code = error.code()
-        self.seen[code] = error
-        now = time.monotonic()
-        if now - self._since.get(code, -_QUIET_SECONDS) < _QUIET_SECONDS:
-            self._left_out[code] = self._left_out.get(code, 0) + 1
-            return
-        self._since[code] = now
-        facts = {"kind": error.name(), "reason": error.str(), "left_out": self._left_out.pop(code, 0)}
-        log.warning("Kafka client error, it goes on by itself", extra=facts)
+        self.seen[error.code()] = error
+        left_out = self._limit.left_out(error.code())
+        if left_out is not None:
+            facts = {"kind": error.name(), "reason": error.str(), "left_out": left_out}
+            log.warning("Kafka client error, it goes on by itself", extra=facts)
 
     def bad_login(self) -> KafkaError | None:
         """An error that only another password or certificate can mend, if there was one."""
         return next((error for code, error in self.seen.items() if code in BAD_LOGIN), None)
+
+
+class _ClientLines(logging.Filter):
+    """The client's own lines, such as ``FAIL [prism-air-traffic-1#consumer-3] ...``, likewise."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._limit = _OnceAMinute()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        facility, _, rest = record.getMessage().partition(" ")
+        return self._limit.left_out((facility, rest.partition("]")[0])) is not None
+
+
+def client_logger() -> logging.Logger:
+    """Where librdkafka's own lines go: one a minute of each kind and client."""
+    logger = logging.getLogger("prism_kafka.librdkafka")
+    if not logger.filters:
+        logger.addFilter(_ClientLines())
+    return logger

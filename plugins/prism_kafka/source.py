@@ -31,6 +31,7 @@ from prism_kafka.failures import (
     TRANSIENT,
     UNKNOWN_TOPIC,
     BrokerLog,
+    client_logger,
     kafka_error,
 )
 from prism_kafka.settings import consumer_settings, rebalances_incrementally
@@ -40,9 +41,7 @@ from prismlib.stages import AssignmentListener, Committed, Horizon
 
 log = logging.getLogger(__name__)
 
-TRANSACTION_PATIENCE: Final = 75.0
-"""Seconds to wait for a transaction that holds offsets: the default transaction.timeout.ms and some for the broker."""
-
+_ANSWER_PATIENCE: Final = 10.0
 _SEEK_PATIENCE: Final = 10.0
 _error = Message.error
 
@@ -82,7 +81,7 @@ class KafkaSource:
         settings = consumer_settings(servers, options, group=group, worker=worker)
         self._incremental = rebalances_incrementally(settings)
         self._cluster = Cluster(servers, options, client=str(settings["client.id"]))
-        self._consumer = make_client(Consumer, settings, error_cb=self._broker_log, logger=logging.getLogger("rdkafka"))
+        self._consumer = make_client(Consumer, settings, error_cb=self._broker_log, logger=client_logger())
         self._cluster_id = ""
         self._listener: AssignmentListener | None = None
         self._assigned: set[Partition] = set()
@@ -306,10 +305,35 @@ class KafkaSource:
         return RetryableError(what)
 
     def committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Committed]:
-        """Ask the group's coordinator, and wait for transactions that hold the offsets."""
-        with _retryable():
-            offsets = self._cluster.group_offsets(self._group, partitions, patience=TRANSACTION_PATIENCE)
-        return {p: Committed(offsets[p]) for p in partitions}
+        """Ask the group's coordinator, through the consumer: as a reader of committed data it waits for transactions that
+
+        hold the offsets, and names none of them until it times out. (The same question to the admin client can end the
+        whole process with an assertion when the broker restarts meanwhile: librdkafka 2.16.0.)
+        """
+        if not partitions:
+            return {}
+        try:
+            found = self._consumer.committed(
+                [TopicPartition(p.stream, p.index) for p in partitions], timeout=_ANSWER_PATIENCE
+            )
+        except KafkaException as error:
+            reason = kafka_error(error)
+            if reason.code() in FORBIDDEN:
+                raise FatalError(
+                    f"the Kafka broker at {self._cluster.servers} does not tell the offsets of group {self._group}:"
+                    f" {reason.str()}; grant this client the right to do so"
+                ) from error
+            raise RetryableError(
+                f"the offsets of group {self._group} cannot be read now ({reason.str()}): the broker is away, or a"
+                " transaction of a worker that was killed still holds them"
+            ) from error
+        offsets: dict[Partition, Committed] = {}
+        for place in found:
+            if place.error is not None:
+                raise RetryableError(f"the offset of group {self._group} in {place.topic}: {place.error.str()}")
+            known = place.offset if place.offset >= 0 else None
+            offsets[Partition(place.topic, place.partition)] = Committed(known)
+        return offsets
 
     def horizons(self, partitions: Sequence[Partition]) -> Mapping[Partition, Horizon]:
         """Ask the leaders of the partitions, and for the ids of the topics."""

@@ -18,7 +18,7 @@ from typing import Any, Final, NoReturn
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from prism_kafka.cluster import make_client
-from prism_kafka.failures import BAD_RECORD, FORBIDDEN, TRANSIENT, UNKNOWN_TOPIC, BrokerLog, kafka_error
+from prism_kafka.failures import BAD_RECORD, FORBIDDEN, TRANSIENT, UNKNOWN_TOPIC, BrokerLog, client_logger, kafka_error
 from prismlib.errors import ConfigError, FatalError, FencedError, RetryableError, UnreachableError
 from prismlib.records import Headers
 
@@ -76,7 +76,7 @@ class TransactionalProducer:
             UnreachableError: no transaction coordinator answers.
         """
         producer = make_client(
-            Producer, self._settings, on_delivery=self._on_delivery, error_cb=BrokerLog(), logger=log
+            Producer, self._settings, on_delivery=self._on_delivery, error_cb=BrokerLog(), logger=client_logger()
         )
         deadline = time.monotonic() + PATIENCE
         while True:
@@ -156,13 +156,18 @@ class TransactionalProducer:
         if self._producer is not None:
             try:
                 _retrying(self._producer.abort_transaction, _STEP_SECONDS)
+                self._producer.poll(0)  # the reports of what the abort dropped
             except KafkaException as exception:
                 error = kafka_error(exception)
                 if error.retriable() or error.code() in TRANSIENT:
-                    raise RetryableError(f"the transaction of {self._name} cannot be aborted yet: {error.str()}") from (
-                        exception
-                    )
+                    raise RetryableError(
+                        f"the transaction of {self._name} cannot be aborted yet: {error.str()}"
+                    ) from exception
                 self._discard()
+            else:
+                if any(failure.bad_record for failure in self.failures):
+                    # The client goes on counting from records that the broker refused, which then refuses all others.
+                    self._discard()
         self._ready()  # a new client ends what the old one left open
         self.failures.clear()
         self.in_transaction = False

@@ -42,7 +42,7 @@ def test_a_missing_topic_names_the_command_that_creates_it(broker: Broker) -> No
 def test_a_ledger_topic_that_forgets_is_refused(broker: Broker) -> None:
     topic = broker.create_topic()
     broker.create_topic(f"prism.ledger.{topic}")
-    with pytest.raises(ConfigError, match="must have cleanup.policy=compact"):
+    with pytest.raises(ConfigError, match=r"must have cleanup\.policy=compact"):
         broker.sink(topic, topic).open()
 
 

@@ -193,7 +193,7 @@ def test_committed_waits_for_a_transaction_that_holds_the_offset(broker: Broker)
 
 
 def test_offsets_are_found_by_time_and_the_end_where_nothing_is_that_late(broker: Broker) -> None:
-    topic = broker.create_topic()
+    topic = broker.create_topic(retention_ms=-1)  # or records this old go as soon as the broker looks
     partition = Partition(topic, 0)
     broker.append(topic, 0, [(None, b"%d" % i, None, 1_700_000_000_000 + i * 1000) for i in range(5)])
     source = broker.source(topic, fresh_name())
@@ -204,6 +204,13 @@ def test_offsets_are_found_by_time_and_the_end_where_nothing_is_that_late(broker
 
 
 # --- loss --------------------------------------------------------------------------------------------------------------
+
+
+def test_asking_about_no_partitions_is_answered_without_a_broker(broker: Broker) -> None:
+    source = broker.source(broker.create_topic(), fresh_name())
+    assert (source.committed([]), source.horizons([]), source.offsets_at([], 0)) == ({}, {}, {})
+    source.commit({})
+    source.seek({})
 
 
 def test_data_that_is_gone_is_raised_again_and_again(broker: Broker) -> None:
