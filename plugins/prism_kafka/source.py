@@ -305,10 +305,10 @@ class KafkaSource:
         return RetryableError(what)
 
     def committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Committed]:
-        """Ask the group's coordinator, through the consumer: as a reader of committed data it waits for transactions that
+        """Ask the group's coordinator, and wait for transactions that hold the offsets.
 
-        hold the offsets, and names none of them until it times out. (The same question to the admin client can end the
-        whole process with an assertion when the broker restarts meanwhile: librdkafka 2.16.0.)
+        A consumer that reads committed data names no offset while one does, and times out. The same question to the admin
+        client can end the whole process with an assertion when the broker restarts meanwhile (librdkafka 2.16.0).
         """
         if not partitions:
             return {}

@@ -17,7 +17,7 @@ from prismlib.stages import FindsTimes, Horizon, KeepsLedger, Sink, Source, Tran
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 60.0  # seconds that servers may be away while an assignment is decided
+PATIENCE = 120.0  # seconds that servers may be away, or a dead worker's transaction in doubt, while it is decided
 
 
 class Assignment:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,6 +84,22 @@ class _Errors:
             self.letters.append(Letter(self.batch, position if rows is None else rows[position], stage, error))
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the collector of cycles, which would go through all rows of a batch again and again and find nothing.
+
+    What it is spared is bounded by one batch: rows and events go by their reference counts before the next one.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def prepare(route: Route, batch: RecordBatch, destination: Destination, epoch: int) -> Prepared:
     """Take one batch along a route.
 
@@ -89,6 +107,11 @@ def prepare(route: Route, batch: RecordBatch, destination: Destination, epoch: i
         RetryableError: from the decoder; nothing became of the batch.
         StageContractError: a stage returned something of another length.
     """
+    with _uncollected():
+        return _prepare(route, batch, destination, epoch)
+
+
+def _prepare(route: Route, batch: RecordBatch, destination: Destination, epoch: int) -> Prepared:
     decoded = route.decoder.decode(batch)
     stop = None
     if decoded.stop is not None:
