@@ -1,7 +1,7 @@
 """Real flights and weather, through a real Kafka broker, normalized, into a real Elasticsearch node.
 
-    scripts/demo --real                  until Ctrl-C
-    scripts/demo --real --once --json    to its end; the last line is one JSON object
+    scripts/demo                  until Ctrl-C
+    scripts/demo --once --json    to its end; the last line is one JSON object
 
 Two producers publish a month of flights (Avro) and of weather (Protobuf). Worker 1 brings both into one standard event
 on one topic, worker 2 brings that into an index. Every number at the end is asked of the servers, not of Prism.
@@ -64,7 +64,7 @@ class DemoError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; returns the exit code: 0 done, 1 when a record is missing, 3 when it could not run."""
     parser = argparse.ArgumentParser(prog="scripts/demo", description=__doc__.partition("\n")[0])
-    parser.add_argument("--real", action="store_true", required=True, help="on a real Kafka and a real Elasticsearch")
+    parser.add_argument("--real", action="store_true", help="on a real Kafka and Elasticsearch, which is the default")
     parser.add_argument("--once", action="store_true", help="end by itself when everything is indexed")
     parser.add_argument("--json", action="store_true", help="print the totals as one JSON object, as the last line")
     options = parser.parse_args(arguments)

@@ -96,7 +96,7 @@ def produce(
     Raises:
         KafkaException: one failed, or did not come within a minute.
     """
-    producer = Producer({"bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 20})
+    producer = Producer({"bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 20, "log_level": 3})
     acknowledged = 0
     failures: list[KafkaError] = []
 
