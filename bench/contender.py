@@ -140,7 +140,8 @@ def streaming_bulk(settings: dict[str, Any], meter: Meter, *, tuned: bool = Fals
         for ok, item in helpers.streaming_bulk(client, actions(messages), chunk_size=2000 if tuned else 500):
             assert ok, item
         source.commit(asynchronous=True)
-    source.commit(asynchronous=False)
+    # Named, because the commits in the loop have taken all that the client had stored by itself.
+    source.commit(offsets=source.position(source.assignment()), asynchronous=False)
     meter.report(settings["count"])
     source.close()
 
