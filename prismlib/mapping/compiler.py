@@ -27,6 +27,7 @@ from prismlib.mapping.model import (
     TemplateField,
 )
 from prismlib.mapping.paths import Path, parse_path
+from prismlib.mapping.sharing import shared_keys
 from prismlib.mapping.templates import Placeholder, parse_template
 from prismlib.mapping.times import time_parser
 from prismlib.mapping.values import ATOMS, CASTS, TEXTUAL, item_at, plain, to_list, to_str
@@ -100,6 +101,7 @@ class _Compiler:
     def __init__(self, functions: MappingLike[str, Callable[..., Any]], *, has_id: bool) -> None:
         self._functions = functions
         self._has_id = has_id
+        self._shared: frozenset[str] = frozenset()
         self._lines: list[str] = []
         self._notes: dict[int, Note] = {}
         self._count = 0
@@ -123,6 +125,7 @@ class _Compiler:
             " for row in rows:",
         ):
             self._lines.append(line)
+        self._shared = shared_keys(mapping.event)
         scope = _Scope("row", nullable=False, indent=2)
         for line in ("if row is None:", " add_id(None)", " add(None)", " continue"):
             self._lines.append("  " + line)
@@ -225,10 +228,14 @@ class _Compiler:
         elif isinstance(spec, FromField):
             missing = replace(missing, reason=f"{spec.source!r} is missing or null")
             shape = _shape(leaf.key, [spec.source])
-            many = None in parse_path(spec.source)
-            convert = self._convert_elements if many else self._convert
+            key = f"{leaf.key}[]" if None in parse_path(spec.source) else leaf.key
+            copied = leaf.key in self._shared
             value = self._read_any(
-                scope, spec.source, shape, lambda inner, variable: convert(inner, leaf.key, spec, variable), "[]"
+                scope,
+                spec.source,
+                shape,
+                lambda inner, variable: self._convert(inner, key, spec, variable, copied),
+                "[]",
             )
         elif isinstance(spec, TemplateField):
             default = spec.default
@@ -258,10 +265,7 @@ class _Compiler:
         )
         return "event_id"
 
-    def _convert_elements(self, scope: _Scope, key: str, spec: FromField, variable: str) -> str:
-        return self._convert(scope, f"{key}[]", spec, variable)
-
-    def _convert(self, scope: _Scope, key: str, spec: FromField, source: str) -> str:
+    def _convert(self, scope: _Scope, key: str, spec: FromField, source: str, copied: bool) -> str:  # noqa: FBT001  # private
         """The variable of one converted value."""
         made = self._new()
         none = ""
@@ -274,12 +278,20 @@ class _Compiler:
         elif spec.cast is not None:
             note = Note(key, "cast", f"{spec.source!r} cannot be cast to {spec.cast}")
             self._line(scope, f"{made} = {none}{_CAST_LINES[spec.cast].format(v=source)}", note)
+        elif none or copied:
+            value = _plain(source) if copied else source
+            self._line(scope, f"{made} = {none}{value}", _shape(key, [spec.source]))
         else:
-            self._line(scope, f"{made} = {none}{_plain(source)}", _shape(key, [spec.source]))
+            made = source
         if spec.map is not None:
             made = self._map(scope, key, spec, spec.map, made)
         if spec.default is not None:
-            self._line(scope, f"if {made} is None: {made} = {self._literal(spec.default)}")
+            default = self._literal(spec.default)
+            if made == source:  # which others may read
+                made = self._new()
+                self._line(scope, f"{made} = {default} if {source} is None else {source}")
+            else:
+                self._line(scope, f"if {made} is None: {made} = {default}")
         return made
 
     def _time(self, spec: FromField, source: str) -> str:

@@ -19,9 +19,13 @@ kind = { const = "order" }
 time = { from = "at", parse = "epoch_ms" }
 [event.attributes]
 tags = "tags"
+same = "tags"
+inner = "tags[0]"
+rows = "lines"
 skus = "lines[].sku"
 lines = { each = "lines", item = { n = { from = "n", cast = "int" } } }
 text = { python = "tests.unit.mapping.test_oracle:joined", reads = ["customer"] }
+count = { python = "tests.unit.mapping.test_conformance:emptied", reads = ["tags"] }
 """
 
 
@@ -32,8 +36,25 @@ def row(no: int, /, **more: Any) -> dict[str, Any]:
 
 
 def event(no: int) -> dict[str, Any]:
-    attributes = {"tags": [["x"], {}], "skus": ["a", "b"], "lines": [{"n": 1}, {"n": 2}], "text": "{'name': 'C'}"}
+    attributes = {
+        "tags": [["x"], {}],
+        "same": [["x"], {}],
+        "inner": ["x"],
+        "rows": row(no)["lines"],
+        "skus": ["a", "b"],
+        "lines": [{"n": 1}, {"n": 2}],
+        "text": "{'name': 'C'}",
+        "count": 2,
+    }
     return {"id": f"C-{no:03}", "kind": "order", "time": f"2013-01-01T10:00:00.{no:03}Z", "attributes": attributes}
+
+
+def emptied(tags: list[Any]) -> int:
+    """A function for one field, which changes what it was given."""
+    count = len(tags)
+    tags[0].clear()
+    tags.clear()
+    return count
 
 
 def whole(given: dict[str, Any]) -> dict[str, Any]:

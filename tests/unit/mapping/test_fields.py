@@ -1,5 +1,6 @@
 """Every way to make a field: what it gives, and how it fails."""
 
+import copy
 import datetime as dt
 from collections.abc import Callable
 from decimal import Decimal
@@ -378,20 +379,42 @@ def test_a_mapping_of_constants_reads_nothing_and_takes_bytes(normalize: Normali
     assert not answer.errors
 
 
-def test_bodies_share_no_list_or_dict_with_rows_or_each_other(normalize: Normalize) -> None:
-    text = "[event]\na = 'a'\nb = 'b'\nc = { const = ['x'] }\nd = 'd[]'\nt = 't'"
-    row = {"a": [1, [2]], "b": {"k": {"l": [1]}, "m": 1}, "d": [[1], {"e": {}}], "t": (1, [2])}
-    one, two = normalize(text, row, row).bodies
-    assert one == {**row, "c": ["x"], "t": [1, [2]]}
+@pytest.mark.parametrize(
+    "other",
+    [
+        "o = 'a'",
+        "o = 'a[1]'",
+        "o = 'b'",
+        "o = 'b.k'",
+        "o = 'b[\"k\"].l'",
+        "o = 'd'",
+        "o = 'd[1].e'",
+        "o = { from = 'b', default = 'x' }",
+    ],
+)
+def test_no_list_or_dict_is_in_two_places_of_bodies(normalize: Normalize, other: str) -> None:
+    text = f"[event]\na = 'a'\nb = 'b'\nc = {{ const = ['x'] }}\nd = 'd[]'\n{other}\n"
+    row = {"a": [1, [2]], "b": {"k": {"l": [1]}, "m": 1}, "d": [[1], {"e": {}}]}
+    before = copy.deepcopy(row)
+    one, two = normalize(text, row, copy.deepcopy(row)).bodies
+    assert one == two == {**row, "c": ["x"], "o": (one or {})["o"]}
 
     def containers(value: Any) -> list[Any]:
         if isinstance(value, dict):
             return [value, *(c for v in value.values() for c in containers(v))]
-        return [value, *(c for v in value for c in containers(v))] if isinstance(value, list | tuple) else []
+        return [value, *(c for v in value for c in containers(v))] if isinstance(value, list) else []
 
-    objects = [id(c) for v in (one, two, row) for c in containers(v)]
+    objects = [id(c) for v in (one, two) for c in containers(v)]
     assert len(objects) == len(set(objects))
-    assert row == {"a": [1, [2]], "b": {"k": {"l": [1]}, "m": 1}, "d": [[1], {"e": {}}], "t": (1, [2])}
+    assert row == before
+
+
+def test_a_default_changes_no_other_field_of_the_same_source(normalize: Normalize) -> None:
+    text = "[event]\na = { from = 'x', default = 'd' }\nb = 'x'\nc = { from = 'x', null_if = 'n' }"
+    assert list(normalize(text, {"x": None}, {"x": "n"}).bodies) == [
+        {"a": "d", "b": None, "c": None},
+        {"a": "n", "b": "n", "c": None},
+    ]
 
 
 def test_only_the_culprits_fail_and_order_is_kept(normalize: Normalize) -> None:
