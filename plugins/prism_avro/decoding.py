@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from typing import Any, Final, TypeAlias
 
@@ -76,8 +77,6 @@ def compile_skip(writer: Type, header: bytes, filename: str) -> Program:
 
 def _names() -> dict[str, Any]:
     return {
-        "LONG": numbers.long_tail,
-        "INT": numbers.int_tail,
         "RAW": numbers.long_raw,
         "LENGTH": numbers.length_tail,
         "COUNT": numbers.count_tail,
@@ -218,8 +217,11 @@ class _Writer:
                 out(f"{into} = BOOLEAN[buf[p]]; p += 1")
             case "int" | "long":
                 out(f"{into} = buf[p]; p += 1")
-                out(f"if {into} > 127: {into}, p = {kind.upper()}(buf, p)")
-                out(f"else: {into} = ({into} >> 1) ^ -({into} & 1)")
+                with out.block(f"if {into} > 127:"):
+                    out(f"{into}, p = RAW(buf, p)")
+                    if kind == "int":
+                        out(f"if {into} >> 32: raise MALFORMED('invalid-number', 'an int is longer than 32 bits')")
+                out(f"{into} = ~({into} >> 1) if {into} & 1 else {into} >> 1")
                 if plan.kind in {"float", "double"}:
                     out(f"{into} = float({into})")
             case "float":
@@ -240,7 +242,7 @@ class _Writer:
         if plan.kind == "string":
             piece = f"{piece}.decode()"
         elif plan.logical == "decimal":
-            piece = f"DECIMAL({piece}, {plan.scale})"
+            piece = f"DECIMAL({piece}, {out.constant(Decimal(-plan.scale))})"
         elif plan.logical == "uuid":
             piece = f"str(UUID(bytes={piece}))"
         out(f"{into} = {piece}; p = q")

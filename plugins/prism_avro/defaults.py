@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
+from decimal import Decimal
 from typing import Any
 
 from prism_avro.numbers import decimal_of
@@ -102,7 +103,7 @@ def _bytes(schema: Type, json: str) -> bytes:
 
 def _logical(schema: Primitive | Fixed, raw: bytes) -> Any:
     if schema.logical == "decimal":
-        return decimal_of(raw, schema.scale)
+        return decimal_of(raw, Decimal(-schema.scale))
     if schema.logical == "uuid":
         return str(uuid.UUID(bytes=raw))
     return raw

@@ -17,6 +17,8 @@ MAX_EMPTY_ITEMS: Final = 10_000
 """Items without bytes (nulls, empty records) in one record: a few bytes could announce any number of them."""
 
 _EXACT: Final = decimal.Context(prec=decimal.MAX_PREC, Emax=decimal.MAX_EMAX, Emin=decimal.MIN_EMIN)
+_scaled: Final = _EXACT.scaleb
+_whole: Final = int.from_bytes
 
 
 class MalformedError(ValueError):
@@ -71,15 +73,7 @@ def long_raw(buf: bytes, pos: int) -> tuple[int, int]:
 def long_tail(buf: bytes, pos: int) -> tuple[int, int]:
     """Like :func:`long_raw`, zigzag decoded."""
     n, pos = long_raw(buf, pos)
-    return (n >> 1) ^ -(n & 1), pos
-
-
-def int_tail(buf: bytes, pos: int) -> tuple[int, int]:
-    """Like :func:`long_tail`, and within 32 bits."""
-    n, pos = long_raw(buf, pos)
-    if n >> 32:
-        raise MalformedError("invalid-number", "an int is longer than 32 bits")
-    return (n >> 1) ^ -(n & 1), pos
+    return _zigzag(n), pos
 
 
 def length_tail(buf: bytes, pos: int) -> tuple[int, int]:
@@ -116,11 +110,11 @@ def skip_varint(buf: bytes, pos: int) -> int:
     return long_raw(buf, pos)[1]
 
 
-def decimal_of(raw: bytes, scale: int) -> decimal.Decimal:
-    """Two's complement, big-endian, with ``scale`` digits after the point; never rounded."""
+def decimal_of(raw: bytes, exponent: decimal.Decimal) -> decimal.Decimal:
+    """Two's complement, big-endian, times ten to the power of ``exponent``; never rounded."""
     if len(raw) > MAX_DECIMAL_BYTES:
         raise MalformedError("invalid-decimal", f"a decimal is longer than {MAX_DECIMAL_BYTES} bytes")
-    return _EXACT.scaleb(decimal.Decimal(int.from_bytes(raw, "big", signed=True)), -scale)
+    return _scaled(decimal.Decimal(_whole(raw, "big", signed=True)), exponent)
 
 
 def _zigzag(n: int) -> int:
