@@ -46,16 +46,16 @@ class JsonEncoder:
         """Encode bodies up to the first that cannot be encoded, which raises."""
         start, append, dumps = self._start, values.append, orjson.dumps
         for body in bodies:
-            if body is None:
-                append(None)
-            elif isinstance(body, bytes):
-                append(start + body)
-            elif isinstance(body, dict):
+            if isinstance(body, dict):
                 json = dumps(body, _default, _OPTIONS)
                 # orjson writes NaN and infinities as null; no more nulls than Nones spares most bodies the search
                 if b"null" in json and json.count(b"null") != _nones(body) and has_non_finite(body.values()):
                     raise InvalidValueError("the body holds NaN or an infinity, which JSON cannot hold")
                 append(start + json)
+            elif body is None:
+                append(None)
+            elif isinstance(body, bytes):
+                append(start + body)
             else:
                 raise InvalidValueError(f"the body must be a dict or bytes, not {type(body).__name__}")
 

@@ -6,7 +6,7 @@ import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from prismlib.errors import RecordError, SchemaDriftError, StageContractError
 from prismlib.records import Documents, Normalized, RecordBatch
@@ -137,7 +137,10 @@ def _prepare(route: Route, batch: RecordBatch, destination: Destination, epoch: 
     keys = batch.keys
     if normalized.ids is not None:
         _same_length(route.topic, "normalizer's ids", len(normalized.ids), len(batch))
-        keys = [key if i is None else i.encode() for i, key in zip(normalized.ids, keys, strict=True)]
+        if None in normalized.ids:
+            keys = [key if i is None else i.encode() for i, key in zip(normalized.ids, keys, strict=True)]
+        else:
+            keys = list(map(str.encode, cast("Sequence[str]", normalized.ids)))
 
     chosen: Sequence[int] = range(len(batch))
     dropped: list[int] = []
