@@ -101,10 +101,9 @@ def _stages(resolved: ResolvedPipeline) -> Iterator[ResolvedStage]:
 
 
 def _alerts(project: ProjectConfig) -> Check:
-    if project.alerts.to:
-        return Check("alerts", "ok", f"{len(project.alerts.to)} address(es)")
-    where = project.path or "prism.toml"
-    return Check("alerts", "warning", f"nobody will be told when it stops; add [alerts] to = [...] to {where}")
+    given = f", not even to the {len(project.alerts.to)} address(es) of [alerts]" if project.alerts.to else ""
+    told = f"nobody will be told when it stops: this version sends no alerts{given}; watch the exit code of `prism run`"
+    return Check("alerts", "warning", told)
 
 
 def _environment(resolved: ResolvedPipeline) -> Iterator[Check]:
