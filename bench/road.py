@@ -29,6 +29,9 @@ from rich.table import Table
 
 from bench.drawn import Drawn, draw
 from prism_devservers import Elasticsearch, Kafka
+from prism_elasticsearch.config import ElasticsearchConfig
+from prism_elasticsearch.templates import events
+from prismlib.config.model import validate
 from prismlib.contracts.directory import DirectoryRegistry
 
 SUBJECT = 'format = "{}"\ncompatibility = "NONE"\nowner = "bench"\ncontact = "bench@example.org"\n'
@@ -158,9 +161,10 @@ class Road:
         return result
 
     def _index(self, name: str) -> None:
-        """The same mapping and settings as setup makes, so that the node does the same work for everybody."""
+        """With the mapping and settings that setup makes, so that the node does the same work for everybody."""
         http = urllib3.PoolManager()
-        body = {"settings": {"number_of_replicas": 0}, "mappings": {"properties": {"time": {"type": "date"}}}}
+        config = validate(ElasticsearchConfig, {"url": self.url, "alias": name, "time_field": "time"}, name)
+        body = events(config)["template"]
         assert http.request("PUT", f"{self.url}/{name}", json=body).status == 200
 
     def _check(self, name: str) -> None:
