@@ -289,6 +289,9 @@ class WritesDelivery:
         self._waiting = [(ticket, prepared) for ticket, prepared in self._waiting if ticket.live]
         self._waiting_documents = sum(len(prepared.documents) for _, prepared in self._waiting)
         self._later = [write for write in self._later if write.live]
+        self._refused = [(ticket, letter) for ticket, letter in self._refused if ticket.live]
+        if not self._refused:
+            self._letters_backoff.reset()  # else nothing is read any more, for letters that nobody writes
 
     def idle(self) -> bool:
         """Everything accepted is settled and committed."""

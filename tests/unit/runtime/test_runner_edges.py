@@ -1,0 +1,137 @@
+"""Rare orders of events that would lose or double a record, hang a worker or fill its memory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from prismlib.errors import DecodeError, RecordError, RetryableError
+from prismlib.records import Decoded, Partition, RecordBatch, Row
+from prismlib.runtime.route import Route
+from prismlib.runtime.runner import Runner
+from prismlib.runtime.settings import RunnerSettings
+from prismlib.testing.memory import (
+    MemoryBroker,
+    MemoryLog,
+    MemorySink,
+    MemorySource,
+    MemoryStore,
+)
+
+DEAD = "in.dead-letters"
+
+
+class Payload:
+    """Decodes to the payload itself; b"bad..." cannot be decoded."""
+
+    def decode(self, batch: RecordBatch) -> Decoded:
+        rows: list[Row | None] = []
+        errors: dict[int, RecordError] = {}
+        for i, value in enumerate(batch.values):
+            if value is not None and value.startswith(b"bad"):
+                errors[i] = DecodeError("it is bad", code="bad")
+                rows.append(None)
+            else:
+                rows.append(value)
+        return Decoded(rows, errors)
+
+
+class Log(MemoryLog):
+    """Dead letters that can be away although the source's broker is not."""
+
+    away = False
+    tries = 0
+
+    def write(self, documents: Any) -> Any:
+        self.tries += 1
+        if self.away:
+            raise RetryableError("the dead letters are away")
+        return super().write(documents)
+
+
+class Elsewhere:
+    """Another member, which reads nothing."""
+
+    def on_assigned(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        return dict.fromkeys(partitions, 0)
+
+    def on_revoked(self, partitions: Sequence[Partition]) -> None:
+        """Nothing is open."""
+
+    def on_lost(self, partitions: Sequence[Partition]) -> None:
+        """Nothing is open."""
+
+
+def settings(**changes: Any) -> RunnerSettings:
+    given = {"until_idle": None, "commit_interval": 0.05, "dead_letter_topic": DEAD, "drain_timeout": 0.3}
+    return RunnerSettings("p", **{**given, **changes})
+
+
+def make_broker(partitions: int = 1, **options: Any) -> MemoryBroker:
+    broker = MemoryBroker(**options)
+    broker.create_topic("in", partitions)
+    broker.create_topic("out")
+    broker.create_topic(DEAD)
+    return broker
+
+
+def publish(broker: MemoryBroker, count: int, text: str = "r%d") -> list[bytes]:
+    values = [(text % i).encode() for i in range(count)]
+    for value in values:
+        broker.append("in", value, value)
+    return values
+
+
+ROUTES = {"in": Route("in", Payload())}
+
+
+def test_a_rebalance_while_dead_letters_are_away_does_not_stop_reading_for_good() -> None:
+    broker, store = make_broker(partitions=2), MemoryStore()
+    letters = Log(broker, DEAD)
+    letters.away = True
+    broker.append("in", b"k", b"bad", partition=1)
+    runner = Runner(settings(), MemorySource(broker, "p", ["in"]), ROUTES, MemorySink(store), letters)
+    with running(runner):
+        until(lambda: letters.tries > 1)
+        other = MemorySource(broker, "p", ["in"], "2")
+        other.open(Elsewhere())
+        until(lambda: broker.members("p") == {"1": [Partition("in", 0)], "2": []})
+        letters.away = False
+        broker.append("in", b"k", b"good", partition=0)
+        until(lambda: len(store.documents) == 1)
+
+
+@contextmanager
+def running(runner: Runner) -> Iterator[threading.Thread]:
+    """Run in a thread; stop and re-raise what went wrong."""
+    problems: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            runner.run()
+        except BaseException as error:  # noqa: BLE001  # raised by the test's own thread
+            problems.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        if problems:
+            raise problems[0]
+        runner.stop()
+        thread.join(30)
+        assert not thread.is_alive()
+    if problems:
+        raise problems[0]
+
+
+def until(question: Callable[[], bool], timeout: float = 10) -> None:
+    waiting = threading.Event()
+    for _ in range(int(timeout / 0.005)):
+        if question():
+            return
+        waiting.wait(0.005)
+    raise AssertionError("it did not happen")
