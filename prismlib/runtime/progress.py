@@ -126,6 +126,10 @@ class Progress:
         chosen = self._tracks if partitions is None else partitions
         return sum(t.pending for p in chosen if p in self._tracks for t in self._tracks[p].tickets)
 
+    def held(self) -> int:
+        """How many records are kept until the settled prefix passes them, settled ones among them."""
+        return sum(len(ticket.batch) for track in self._tracks.values() for ticket in track.tickets)
+
     def committable(self) -> dict[Partition, int]:
         """The next offsets that may be committed and are not yet."""
         return {p: t.next_offset for p, t in self._tracks.items() if t.next_offset != t.committed}

@@ -26,6 +26,8 @@ from prismlib.stages import KeepsLedger, Sink, Source
 
 log = logging.getLogger(__name__)
 
+MAX_AHEAD = 20  # full writes per slot that may be read beyond a document that is tried again and again
+
 
 @dataclass(slots=True)
 class _Segment:
@@ -113,8 +115,13 @@ class WritesDelivery:
         self._send()
 
     def has_room(self) -> bool:
-        """One full write may wait behind those in flight."""
-        return self._waiting_documents < self._policy.max_documents and not self._letters_backoff.attempts
+        """One full write may wait behind those in flight; what is kept behind one stuck document has its limit too."""
+        policy = self._policy
+        return (
+            self._waiting_documents < policy.max_documents
+            and not self._letters_backoff.attempts
+            and self._progress.held() < MAX_AHEAD * policy.max_in_flight * policy.max_documents
+        )
 
     def _free_slots(self) -> int:
         return self._policy.max_in_flight - len(self._in_flight) - len(self._later)

@@ -103,6 +103,20 @@ def test_a_rebalance_while_dead_letters_are_away_does_not_stop_reading_for_good(
         until(lambda: len(store.documents) == 1)
 
 
+def test_one_document_that_is_never_taken_does_not_let_the_worker_read_without_end() -> None:
+    broker, store = make_broker(), MemoryStore()
+    store.busy = {"in~0-0-0"}
+    publish(broker, 5000)
+    sink = MemorySink(store, max_in_flight=3, max_documents=7)
+    runner = Runner(settings(max_records=20), MemorySource(broker, "p", ["in"]), ROUTES, sink, MemoryLog(broker, DEAD))
+    with running(runner):
+        until(lambda: runner.counters.retried > 3)
+        assert runner.counters.read < 5000
+        store.busy = set()
+        until(lambda: broker.committed("p") == {Partition("in", 0): 5000})
+    assert len(store.documents) == 5000
+
+
 @contextmanager
 def running(runner: Runner) -> Iterator[threading.Thread]:
     """Run in a thread; stop and re-raise what went wrong."""
