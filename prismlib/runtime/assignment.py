@@ -66,6 +66,9 @@ class Assignment:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
+                if self.delivery is not None and self.delivery.needs_rewind():
+                    # A transaction that could not be aborted yet may hold the very offsets that are asked for now.
+                    self.delivery.drain(self._settings.drain_timeout)
                 verdicts = self._decide(partitions)
                 self._remember(verdicts)
                 break

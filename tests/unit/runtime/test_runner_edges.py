@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
 from prismlib.errors import DecodeError, RecordError, RetryableError
-from prismlib.records import Decoded, Partition, RecordBatch, Row
+from prismlib.records import Decoded, LedgerRow, Partition, RecordBatch, Row
+from prismlib.runtime import assignment
 from prismlib.runtime.route import Route
 from prismlib.runtime.runner import Runner
 from prismlib.runtime.settings import RunnerSettings
@@ -18,6 +22,7 @@ from prismlib.testing.memory import (
     MemorySink,
     MemorySource,
     MemoryStore,
+    MemoryTransactionalSink,
 )
 
 DEAD = "in.dead-letters"
@@ -115,6 +120,41 @@ def test_one_document_that_is_never_taken_does_not_let_the_worker_read_without_e
         store.busy = set()
         until(lambda: broker.committed("p") == {Partition("in", 0): 5000})
     assert len(store.documents) == 5000
+
+
+@pytest.mark.parametrize("rebalance", ["eager", "cooperative"])
+def test_an_assignment_ends_the_workers_own_transaction_in_doubt_instead_of_waiting_for_it(
+    rebalance: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The coordinator is away for a commit and for the first aborts; the group rebalances before the next."""
+    monkeypatch.setattr(assignment, "PATIENCE", 1.0)
+    broker = make_broker(rebalance=rebalance)
+    doubtful = threading.Event()
+
+    class Sink(MemoryTransactionalSink):
+        aborts = 0
+
+        def commit(self, next_offsets: Mapping[Partition, int], member: Any, rows: Sequence[LedgerRow]) -> None:
+            if not doubtful.is_set():
+                self.flush(0)
+                self._current().add_offsets(member, next_offsets)
+                broker.lose("p", "1")
+                doubtful.set()
+                raise RetryableError("no answer")
+            super().commit(next_offsets, member, rows)
+
+        def abort(self) -> None:
+            if doubtful.is_set():
+                self.aborts += 1
+                if self.aborts <= 2:
+                    raise RetryableError("no answer")
+            super().abort()
+
+    values = publish(broker, 20)
+    runner = Runner(settings(), MemorySource(broker, "p", ["in"], stable_timeout=0.05), ROUTES, Sink(broker, "out"))
+    with running(runner):
+        until(lambda: len(broker.records("out")) >= 20)
+    assert Counter(r.value for r in broker.records("out")) == Counter(values)
 
 
 @contextmanager
