@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from prismlib.errors import FencedError, RetryableError, StageContractError
 from prismlib.records import LedgerRow, Partition, WriteResult
@@ -105,9 +106,9 @@ class TransactionDelivery:
                 self._sink.begin()
                 self._in_transaction = True
                 self._due = time.monotonic() + self._interval
-            self._open.append(prepared)
-            self._progress.track(batch) if len(batch) else None
             known = self._culprits.pop((batch.partition, batch.offsets[0]), None) if len(batch) == 1 else None
+            self._open.append(prepared if known is None else replace(prepared, rows=()))  # its document is not sent
+            self._progress.track(batch) if len(batch) else None
             if known is not None:
                 rejected.append(known)
             elif len(prepared.documents):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from prismlib.errors import DecodeError, RecordError, RetryableError
+from prismlib.errors import DecodeError, FatalError, RecordError, RetryableError
 from prismlib.records import Decoded, LedgerRow, Partition, RecordBatch, Row
 from prismlib.runtime import assignment
 from prismlib.runtime.route import Route
@@ -155,6 +155,15 @@ def test_an_assignment_ends_the_workers_own_transaction_in_doubt_instead_of_wait
     with running(runner):
         until(lambda: len(broker.records("out")) >= 20)
     assert Counter(r.value for r in broker.records("out")) == Counter(values)
+
+
+def test_a_dead_letter_that_the_broker_refuses_stops_the_worker_instead_of_going_round_for_ever() -> None:
+    broker = make_broker()
+    publish(broker, 5)
+    sink = MemoryTransactionalSink(broker, "out", refuses=lambda body: "too odd" if body == b"r3" else None)
+    runner = Runner(settings(), MemorySource(broker, "p", ["in"]), ROUTES, sink)
+    with pytest.raises(FatalError, match=r"dead letter topic .* refuses a record: too odd"), running(runner) as thread:
+        until(lambda: runner.counters.aborts > 20 or not thread.is_alive())
 
 
 @contextmanager
