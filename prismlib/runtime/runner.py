@@ -165,6 +165,7 @@ class Runner:
                 log.warning("the source cannot be read now", extra={"reason": str(error)})
                 self._stop.wait(polling.next(error.retry_after))
                 batches = []
+                self._last_record = time.monotonic()  # there may be records, they cannot be seen
             fresh = self._assignment.take_fresh()
             if fresh:
                 self._pauses.assigned(fresh)

@@ -166,6 +166,22 @@ def test_a_dead_letter_that_the_broker_refuses_stops_the_worker_instead_of_going
         until(lambda: runner.counters.aborts > 20 or not thread.is_alive())
 
 
+def test_a_broker_that_is_away_is_not_taken_for_a_topic_without_records() -> None:
+    broker, store = make_broker(), MemoryStore()
+    runner = Runner(
+        settings(until_idle=0.3), MemorySource(broker, "p", ["in"]), ROUTES, MemorySink(store), MemoryLog(broker, DEAD)
+    )
+    with running(runner) as thread:
+        until(lambda: bool(broker.members("p").get("1")))
+        broker.reachable = False
+        publish(broker, 3)
+        thread.join(1.5)
+        assert thread.is_alive()
+        broker.reachable = True
+        thread.join(20)
+    assert len(store.documents) == 3
+
+
 @contextmanager
 def running(runner: Runner) -> Iterator[threading.Thread]:
     """Run in a thread; stop and re-raise what went wrong."""
