@@ -45,7 +45,6 @@ start = "earliest"
 type = "kafka"
 servers = "{servers}"
 # The client reads 100,000 records ahead by itself, which costs 25 MB more and no rate is gained.
-options = {{ "queued.min.messages" = 20000 }}
 [[route]]
 topic = "{topic}"
 decode = {{ type = "avro", subject = "orders-value" }}
@@ -64,7 +63,6 @@ start = "earliest"
 type = "kafka"
 servers = "{servers}"
 # The client reads 100,000 records ahead by itself, which costs 25 MB more and no rate is gained.
-options = {{ "queued.min.messages" = 20000 }}
 [[route]]
 topic = "{topic}"
 decode = {{ type = "json", subject = "events-value" }}

@@ -1,7 +1,8 @@
 """The settings of every librdkafka client that this plugin makes, in one place.
 
 Defaults are measured: ``fetch.queue.backoff.ms`` of librdkafka (1000) cut catching up from 200,000 to 67,000 records a
-second; larger fetches than 1 MiB cost hundreds of megabytes of memory.
+second; larger fetches than 1 MiB cost hundreds of megabytes of memory. ``queued.min.messages`` of librdkafka (100,000) took
+a worker to 158 MB instead of 147, at the same speed.
 """
 
 from __future__ import annotations
@@ -73,7 +74,11 @@ _PRODUCER_ONLY: Final = frozenset(
 def consumer_settings(servers: str, options: Options, *, group: str, worker: str) -> dict[str, Any]:
     """For the consumer of one worker: nothing is committed, reset or read uncommitted on its own."""
     given = _given(options, without=_PRODUCER_ONLY)
-    settings: dict[str, Any] = {"client.id": f"prism-{group}-{worker}", "fetch.queue.backoff.ms": 10}
+    settings: dict[str, Any] = {
+        "client.id": f"prism-{group}-{worker}",
+        "fetch.queue.backoff.ms": 10,
+        "queued.min.messages": 20_000,
+    }
     if given.get("group.protocol", "classic").lower() != "consumer":
         settings["partition.assignment.strategy"] = "cooperative-sticky"
     settings |= given
