@@ -34,6 +34,7 @@ from prism_kafka.failures import (
     client_logger,
     kafka_error,
 )
+from prism_kafka.offsets import committed
 from prism_kafka.settings import consumer_settings, rebalances_incrementally
 from prismlib.errors import ConfigError, DataLossError, FatalError, FencedError, RetryableError, UnreachableError
 from prismlib.records import Partition, RecordBatch
@@ -41,7 +42,6 @@ from prismlib.stages import AssignmentListener, Committed, Horizon
 
 log = logging.getLogger(__name__)
 
-_ANSWER_PATIENCE: Final = 10.0
 _SEEK_PATIENCE: Final = 10.0
 _error = Message.error
 
@@ -305,35 +305,8 @@ class KafkaSource:
         return RetryableError(what)
 
     def committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Committed]:
-        """Ask the group's coordinator, and wait for transactions that hold the offsets.
-
-        A consumer that reads committed data names no offset while one does, and times out. The same question to the admin
-        client can end the whole process with an assertion when the broker restarts meanwhile (librdkafka 2.16.0).
-        """
-        if not partitions:
-            return {}
-        try:
-            found = self._consumer.committed(
-                [TopicPartition(p.stream, p.index) for p in partitions], timeout=_ANSWER_PATIENCE
-            )
-        except KafkaException as error:
-            reason = kafka_error(error)
-            if reason.code() in FORBIDDEN:
-                raise FatalError(
-                    f"the Kafka broker at {self._cluster.servers} does not tell the offsets of group {self._group}:"
-                    f" {reason.str()}; grant this client the right to do so"
-                ) from error
-            raise RetryableError(
-                f"the offsets of group {self._group} cannot be read now ({reason.str()}): the broker is away, or a"
-                " transaction of a worker that was killed still holds them"
-            ) from error
-        offsets: dict[Partition, Committed] = {}
-        for place in found:
-            if place.error is not None:
-                raise RetryableError(f"the offset of group {self._group} in {place.topic}: {place.error.str()}")
-            known = place.offset if place.offset >= 0 else None
-            offsets[Partition(place.topic, place.partition)] = Committed(known)
-        return offsets
+        """Ask the group's coordinator, and wait for transactions that hold the offsets."""
+        return committed(self._consumer, self._group, partitions)
 
     def horizons(self, partitions: Sequence[Partition]) -> Mapping[Partition, Horizon]:
         """Ask the leaders of the partitions, and for the ids of the topics."""

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any, Final, NoReturn
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
@@ -24,7 +26,7 @@ from prismlib.records import Headers
 
 log = logging.getLogger(__name__)
 
-PATIENCE: Final = 30.0
+PATIENCE: Final = 20.0
 """Seconds to try one step of a transaction again: shorter than the default transaction.timeout.ms."""
 
 _STEP_SECONDS: Final = 10.0
@@ -81,8 +83,10 @@ class TransactionalProducer:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                producer.init_transactions(_STEP_SECONDS)
+                _bounded(lambda: producer.init_transactions(_STEP_SECONDS))
                 break
+            except _StuckError as error:
+                raise UnreachableError(f"transactions of {self._name} cannot begin: {error}") from error
             except KafkaException as exception:
                 error = kafka_error(exception)
                 again = error.retriable() or error.code() in TRANSIENT
@@ -145,18 +149,21 @@ class TransactionalProducer:
         producer = self._current()
         with self._failing("commit"):
             if next_offsets:
-                _retrying(lambda: producer.send_offsets_to_transaction(list(next_offsets), group, _STEP_SECONDS))
-            _retrying(lambda: producer.commit_transaction(_STEP_SECONDS))
+                _bounded(lambda: producer.send_offsets_to_transaction(list(next_offsets), group, _STEP_SECONDS))
+            _bounded(lambda: producer.commit_transaction(_STEP_SECONDS))
         self.in_transaction = False
 
     def abort(self) -> None:
         """Drop the open transaction, if there is one. Raises FencedError, RetryableError."""
         if not self.in_transaction:
             return
-        if self._producer is not None:
+        producer = self._producer
+        if producer is not None:
             try:
-                _retrying(self._producer.abort_transaction, _STEP_SECONDS)
-                self._producer.poll(0)  # the reports of what the abort dropped
+                _bounded(lambda: producer.abort_transaction(_STEP_SECONDS))
+                producer.poll(0)  # the reports of what the abort dropped
+            except _StuckError:
+                self._abandon()
             except KafkaException as exception:
                 error = kafka_error(exception)
                 if error.retriable() or error.code() in TRANSIENT:
@@ -174,11 +181,12 @@ class TransactionalProducer:
 
     def close(self) -> None:
         """Abort what is open, so that readers need not wait for its timeout, and let go. Never raises."""
-        if self._producer is not None and self.in_transaction:
+        producer = self._producer
+        if producer is not None and self.in_transaction:
             try:
-                self._producer.abort_transaction(_STEP_SECONDS / 2)
-            except KafkaException as error:
-                log.warning("transaction left open at the end", extra={"reason": kafka_error(error).str()})
+                _bounded(lambda: producer.abort_transaction(_STEP_SECONDS / 2), patience=0.0)
+            except (KafkaException, _StuckError) as error:
+                log.warning("transaction left open at the end", extra={"reason": str(error)})
         self.in_transaction = False
         self._discard()
 
@@ -217,6 +225,9 @@ class TransactionalProducer:
             yield
         except KafkaException as exception:
             self._fail(step, exception)
+        except _StuckError as error:
+            self._abandon()
+            raise RetryableError(f"the transaction of {self._name} failed to {step}: {error}") from error
         except SystemError as error:
             # A fatal error that meets a delivery callback: confluent-kafka 2.16 calls it with the exception pending.
             self._discard()
@@ -246,6 +257,11 @@ class TransactionalProducer:
             producer.purge()  # not polled any more: after a fatal error that raises
         self.failures.clear()
 
+    def _abandon(self) -> None:
+        """Leave a client that does not come back to the thread that waits for it; its successor's first step fences it."""
+        self._producer = None
+        self.failures.clear()
+
     def _patiently(self, produce: Callable[[], None]) -> None:
         """Produce one record, waiting for room."""
         deadline = time.monotonic() + _QUEUE_SECONDS
@@ -264,11 +280,44 @@ class TransactionalProducer:
         self.failures.append(Failure(error, message.topic() or "", message.key(), message.value()))
 
 
-def _retrying(step: Callable[..., None], *arguments: float) -> None:
-    deadline = time.monotonic() + PATIENCE
+class _StuckError(Exception):
+    """A call into the client did not return."""
+
+
+def _bounded(step: Callable[[], None], patience: float = PATIENCE) -> None:
+    """Take a step of a transaction, again while the client says that this may help.
+
+    In a thread, because librdkafka 2.16 can stay in ``send_offsets_to_transaction`` for ever, whatever its timeout, when
+    a broker is restarted twice in a row.
+
+    Raises:
+        KafkaException: the step failed.
+        _StuckError: the client did not return; it must not be used any more.
+    """
+    answer: SimpleQueue[BaseException | None] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            _retrying(step, patience)
+        except BaseException as error:  # noqa: BLE001  # handed to the thread that waits
+            answer.put(error)
+        else:
+            answer.put(None)
+
+    Thread(target=run, name="prism-transaction", daemon=True).start()
+    try:
+        error = answer.get(timeout=patience + 2 * _STEP_SECONDS)
+    except Empty:
+        raise _StuckError(f"the Kafka client did not return for {patience + 2 * _STEP_SECONDS:.0f} s") from None
+    if error is not None:
+        raise error
+
+
+def _retrying(step: Callable[[], None], patience: float) -> None:
+    deadline = time.monotonic() + patience
     while True:
         try:
-            return step(*arguments)
+            return step()
         except KafkaException as exception:
             if not kafka_error(exception).retriable() or time.monotonic() > deadline:
                 raise

@@ -1,0 +1,50 @@
+"""What a consumer's group has committed, asked so that a transaction in doubt is never taken for 'nothing'."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from prism_kafka.failures import FORBIDDEN, kafka_error
+from prismlib.errors import FatalError, RetryableError
+from prismlib.records import Partition
+from prismlib.stages import Committed
+
+_PATIENCE: Final = 30.0  # seconds; a broker looks for transactions that timed out every ten
+
+
+def committed(consumer: Consumer, group: str, partitions: Sequence[Partition]) -> Mapping[Partition, Committed]:
+    """Ask the group's coordinator, and wait for transactions that hold the offsets.
+
+    A consumer that reads committed data names no offset while one does, and times out. The same question to the admin
+    client can end the whole process with an assertion when the broker restarts meanwhile (librdkafka 2.16.0).
+
+    Raises:
+        RetryableError: no answer, or a transaction still holds one of them.
+        FatalError: this client may not ask.
+    """
+    if not partitions:
+        return {}
+    try:
+        found = consumer.committed([TopicPartition(p.stream, p.index) for p in partitions], timeout=_PATIENCE)
+    except KafkaException as error:
+        reason = kafka_error(error)
+        if reason.code() in FORBIDDEN:
+            raise FatalError(
+                f"the Kafka broker does not tell the offsets of group {group}: {reason.str()}; grant this client the right"
+                " to do so"
+            ) from error
+        raise RetryableError(
+            f"the offsets of group {group} cannot be read now ({reason.str()}): the broker is away, or a transaction of a"
+            " worker that was killed still holds them"
+        ) from error
+    offsets: dict[Partition, Committed] = {}
+    for place in found:
+        if place.error is not None:
+            raise RetryableError(
+                f"the offset of group {group} in {place.topic}[{place.partition}]: {place.error.str()}"
+            )
+        offsets[Partition(place.topic, place.partition)] = Committed(place.offset if place.offset >= 0 else None)
+    return offsets
