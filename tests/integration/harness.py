@@ -25,6 +25,7 @@ import fastavro
 import urllib3
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+
 from prismlib.contracts.directory import DirectoryRegistry
 
 QUIET = {"log_level": 0, "error_cb": lambda _: None}
