@@ -239,6 +239,7 @@ class TransactionDelivery:
             self._abort_quietly()
         for partition in partitions:
             self._careful_until.pop(partition, None)
+            self._culprits = {place: letter for place, letter in self._culprits.items() if place[0] != partition}
             self._progress.forget(partition)
 
     def _abort_quietly(self) -> None:

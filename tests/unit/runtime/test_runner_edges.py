@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from prismlib.errors import DecodeError, FatalError, RecordError, RetryableError
-from prismlib.records import Decoded, LedgerRow, Partition, RecordBatch, Row
+from prismlib.records import Decoded, Encoded, LedgerRow, Partition, RecordBatch, Row, WriteResult
 from prismlib.runtime import assignment
 from prismlib.runtime.route import Route
 from prismlib.runtime.runner import Runner
@@ -41,6 +41,13 @@ class Payload:
             else:
                 rows.append(value)
         return Decoded(rows, errors)
+
+
+class Framing:
+    """Puts a mark before each body, so that a document and the dead letter of its record are different bytes."""
+
+    def encode(self, bodies: Sequence[Any]) -> Encoded:
+        return Encoded([None if body is None else b"=" + body for body in bodies])
 
 
 class Log(MemoryLog):
@@ -180,6 +187,32 @@ def test_a_broker_that_is_away_is_not_taken_for_a_topic_without_records() -> Non
         broker.reachable = True
         thread.join(20)
     assert len(store.documents) == 3
+
+
+def test_the_refusal_of_a_record_is_not_held_against_its_successor_in_a_topic_that_was_created_again() -> None:
+    broker = make_broker()
+    broker.append("in", b"k", b"odd")
+    created_again = threading.Event()
+
+    class Sink(MemoryTransactionalSink):
+        def flush(self, timeout: float) -> WriteResult:
+            result = super().flush(timeout)
+            if result.rejected and not created_again.is_set():
+                broker.lose("p", "1")
+                broker.delete_topic("in")
+                broker.create_topic("in")
+                broker.append("in", b"k", b"good")
+                created_again.set()
+            return result
+
+    sink = Sink(broker, "out", refuses=lambda body: "too odd" if body == b"=odd" else None)
+    source = MemorySource(broker, "p", ["in"])
+    routes = {"in": Route("in", Payload(), encoder=Framing())}
+    runner = Runner(settings(accept_recreated=frozenset({"in"})), source, routes, sink)
+    with running(runner):
+        until(lambda: broker.committed("p") == {Partition("in", 0): 1})
+    assert [r.value for r in broker.records("out")] == [b"=good"]
+    assert not broker.records(DEAD)
 
 
 @contextmanager
