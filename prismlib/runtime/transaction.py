@@ -33,6 +33,10 @@ class TransactionalSink(Sink, Transactional):
     """Both at once, for the type checker."""
 
 
+class _RefusedError(RetryableError):
+    """The servers are there and refuse a record: the search for it goes on at once."""
+
+
 class TransactionDelivery:
     """See :class:`prismlib.runtime.delivery.Delivery`."""
 
@@ -179,7 +183,7 @@ class TransactionDelivery:
             result = self._sink.flush(30.0)
             if result.rejected or result.retry:
                 self._find_culprits(result)
-                raise RetryableError(f"the broker refused a record of the transaction: {_first(result)}")
+                raise _RefusedError(f"the broker refused a record of the transaction: {_first(result)}")
             self._progress.settle_all()
             next_offsets = self._progress.committable()
             rows = [self._ledger_row(partition, offset) for partition, offset in next_offsets.items()]
@@ -218,7 +222,7 @@ class TransactionDelivery:
         log.warning("transaction aborted, going back to the committed offsets", extra={"reason": str(error)})
 
     def _wait(self, error: RetryableError) -> None:
-        pause = 0.0 if self._careful_until else self._backoff.next(error.retry_after)
+        pause = 0.0 if isinstance(error, _RefusedError) else self._backoff.next(error.retry_after)
         self._not_before = time.monotonic() + pause
 
     def drain(self, timeout: float) -> bool:

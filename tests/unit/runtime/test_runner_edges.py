@@ -215,6 +215,35 @@ def test_the_refusal_of_a_record_is_not_held_against_its_successor_in_a_topic_th
     assert not broker.records(DEAD)
 
 
+def test_servers_that_go_away_while_a_bad_record_is_looked_for_are_given_ever_longer_pauses() -> None:
+    broker = make_broker()
+    values = publish(broker, 5)
+
+    class Sink(MemoryTransactionalSink):
+        refused = away = False
+
+        def flush(self, timeout: float) -> WriteResult:
+            result = super().flush(timeout)
+            if result.rejected and not self.refused:
+                self.refused = self.away = True
+            return result
+
+        def begin(self) -> None:
+            if self.away:
+                raise RetryableError("away")
+            super().begin()
+
+    sink = Sink(broker, "out", refuses=lambda body: "too odd" if body == b"=r3" else None)
+    route = Route("in", Payload(), encoder=Framing())
+    runner = Runner(settings(), MemorySource(broker, "p", ["in"]), {"in": route}, sink)
+    with running(runner):
+        until(lambda: sink.refused)
+        until(lambda: runner._delivery._backoff.attempts >= 3)  # type: ignore[union-attr]
+        sink.away = False
+        until(lambda: len(broker.records("out")) == 4)
+    assert Counter(r.value for r in broker.records("out")) == Counter(b"=" + v for v in values if v != b"r3")
+
+
 @contextmanager
 def running(runner: Runner) -> Iterator[threading.Thread]:
     """Run in a thread; stop and re-raise what went wrong."""
