@@ -89,6 +89,7 @@ class WritesDelivery:
         self._pool = ThreadPoolExecutor(self._policy.max_in_flight, thread_name_prefix="prism-write")
         self._waiting: list[tuple[Ticket, Prepared]] = []  # accepted, not in a write yet
         self._waiting_documents = 0
+        self._waiting_bytes = 0
         self._in_flight: dict[Future[WriteResult], _Write] = {}
         self._later: list[_Write] = []  # in backoff
         self._refused: list[tuple[Ticket, Letter]] = []  # not durable in the dead letters yet
@@ -112,16 +113,21 @@ class WritesDelivery:
         if len(prepared.documents):
             self._waiting.append((ticket, prepared))
             self._waiting_documents += len(prepared.documents)
+            self._waiting_bytes += _size(prepared.documents)
         self._send()
 
     def has_room(self) -> bool:
         """One full write may wait behind those in flight; what is kept behind one stuck document has its limit too."""
         policy = self._policy
         return (
-            self._waiting_documents < policy.max_documents
+            not self._waits_full_write()
             and not self._letters_backoff.attempts
             and self._progress.held() < MAX_AHEAD * policy.max_in_flight * policy.max_documents
         )
+
+    def _waits_full_write(self) -> bool:
+        policy = self._policy
+        return self._waiting_documents >= policy.max_documents or self._waiting_bytes >= policy.max_bytes
 
     def _free_slots(self) -> int:
         return self._policy.max_in_flight - len(self._in_flight) - len(self._later)
@@ -129,7 +135,7 @@ class WritesDelivery:
     def _send(self) -> None:
         """Send what waits, while there are slots: full writes first come, a smaller one when nothing is in flight."""
         while self._waiting and self._free_slots() > 0:
-            if self._waiting_documents < self._policy.max_documents and self._in_flight:
+            if self._in_flight and not self._waits_full_write():
                 return
             self._start(self._next_write())
 
@@ -147,9 +153,10 @@ class WritesDelivery:
             fits = 0
             room = min(len(bodies), policy.max_documents - documents)
             for body in itertools.islice(bodies, room):
-                size += len(body) if body is not None else 0
-                if size > policy.max_bytes and (fits or documents):
+                length = len(body) if body is not None else 0
+                if size + length > policy.max_bytes and (fits or documents):
                     break
+                size += length
                 fits += 1
             if fits:
                 taken.append((ticket, prepared, fits))
@@ -158,6 +165,7 @@ class WritesDelivery:
                 self._waiting.insert(0, (ticket, _tail(prepared, fits)))
                 break
         self._waiting_documents -= documents
+        self._waiting_bytes -= size
         return _join(taken)
 
     # --- results -------------------------------------------------------------------------------------------------------
@@ -295,6 +303,7 @@ class WritesDelivery:
             self._progress.forget(partition)
         self._waiting = [(ticket, prepared) for ticket, prepared in self._waiting if ticket.live]
         self._waiting_documents = sum(len(prepared.documents) for _, prepared in self._waiting)
+        self._waiting_bytes = sum(_size(prepared.documents) for _, prepared in self._waiting)
         self._later = [write for write in self._later if write.live]
         self._refused = [(ticket, letter) for ticket, letter in self._refused if ticket.live]
         if not self._refused:
@@ -307,6 +316,10 @@ class WritesDelivery:
     def close(self) -> None:
         """Wait for the threads; a write under way has its own time limit."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _size(documents: Documents) -> int:
+    return sum(map(len, filter(None, documents.bodies)))
 
 
 def _columns(documents: Documents, chosen: Sequence[int] | slice) -> Documents:

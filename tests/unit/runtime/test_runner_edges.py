@@ -6,12 +6,13 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from prismlib.errors import DecodeError, FatalError, RecordError, RetryableError
-from prismlib.records import Decoded, Encoded, LedgerRow, Partition, RecordBatch, Row, WriteResult
+from prismlib.records import Decoded, Documents, Encoded, LedgerRow, Partition, RecordBatch, Row, WriteResult
 from prismlib.runtime import assignment
 from prismlib.runtime.route import Route
 from prismlib.runtime.runner import Runner
@@ -242,6 +243,29 @@ def test_servers_that_go_away_while_a_bad_record_is_looked_for_are_given_ever_lo
         sink.away = False
         until(lambda: len(broker.records("out")) == 4)
     assert Counter(r.value for r in broker.records("out")) == Counter(b"=" + v for v in values if v != b"r3")
+
+
+def test_large_documents_that_wait_for_a_slow_sink_stop_reading_by_their_bytes() -> None:
+    broker, store = make_broker(), MemoryStore()
+    publish(broker, 1000, "large document number %d")
+    go_on = threading.Event()
+
+    class Slow(MemorySink):
+        def write(self, documents: Documents) -> WriteResult:
+            go_on.wait(20)
+            return super().write(documents)
+
+    sink = Slow(store)
+    sink.policy = replace(sink.policy, max_bytes=100)
+    source = MemorySource(broker, "p", ["in"])
+    runner = Runner(settings(max_records=10), source, ROUTES, sink, MemoryLog(broker, DEAD))
+    with running(runner):
+        try:
+            until(lambda: runner._pauses._all is not None)
+            assert runner.counters.read < 100
+        finally:
+            go_on.set()
+        until(lambda: len(store.documents) == 1000)
 
 
 @contextmanager
