@@ -87,15 +87,14 @@ class TransactionalProducer:
                 break
             except _StuckError as error:
                 raise UnreachableError(f"transactions of {self._name} cannot begin: {error}") from error
-            except KafkaException as exception:
-                error = kafka_error(exception)
-                again = error.retriable() or error.code() in TRANSIENT
-                if not again:
-                    raise ConfigError(f"transactions of {self._name} cannot begin: {error.str()}") from exception
+            except KafkaException as error:
+                reason = kafka_error(error)
+                if not (reason.retriable() or reason.code() in TRANSIENT):
+                    raise ConfigError(f"transactions of {self._name} cannot begin: {reason.str()}") from error
                 if time.monotonic() > deadline:
                     raise UnreachableError(
-                        f"no transaction coordinator for {self._name} answered in {PATIENCE:.0f} s: {error.str()}"
-                    ) from exception
+                        f"no transaction coordinator for {self._name} answered in {PATIENCE:.0f} s: {reason.str()}"
+                    ) from error
         self._producer = producer
 
     def begin(self) -> None:
