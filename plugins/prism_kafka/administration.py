@@ -6,16 +6,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from confluent_kafka import libversion
+from confluent_kafka import Consumer, libversion
 
-from prism_kafka.cluster import Cluster, Topic, TopicLimits
+from prism_kafka.cluster import Cluster, Topic, TopicLimits, make_client
 from prism_kafka.config import Options
+from prism_kafka.failures import BrokerLog, client_logger
 from prism_kafka.ledger import ledger_topic
-from prism_kafka.settings import DEAD_LETTER_ROOM
-from prismlib.errors import ConfigError, FatalError, PrismError, UnreachableError
+from prism_kafka.offsets import committed
+from prism_kafka.settings import DEAD_LETTER_ROOM, consumer_settings
+from prismlib.errors import ConfigError, FatalError, PrismError, RetryableError, UnreachableError
 from prismlib.plugin.hookspecs import Check, SetupStep
 from prismlib.records import Partition
 
+_GROUP_PATIENCE: Final = 5.0  # seconds
 _MAX_REPLICAS: Final = 3
 _DEAD_LETTER_SETTINGS: Final = {
     "cleanup.policy": "delete",
@@ -82,6 +85,7 @@ class KafkaAdministration:
             ConfigError: librdkafka does not know an option or refuses its value.
         """
         self._servers = servers
+        self._options = options
         self._role = role
         self._pipeline = pipeline
         self._sources = list(sources)
@@ -120,7 +124,7 @@ class KafkaAdministration:
         checks = [Check(what, "ok", detail)]
         checks += [self._check(w, topics[w.name], limits.get(w.name)) for w in wanted]
         if self._role == "source":
-            checks.append(self._check_group(cluster, topics))
+            checks.append(self._check_group(topics))
         return checks
 
     def close(self) -> None:
@@ -162,7 +166,7 @@ class KafkaAdministration:
         problem = wanted.problem(topic, limits)
         return Check(what, "wrong", problem) if problem else Check(what, "ok", _partitions(topic.partitions))
 
-    def _check_group(self, cluster: Cluster, topics: Mapping[str, Topic | None]) -> Check:
+    def _check_group(self, topics: Mapping[str, Topic | None]) -> Check:
         what = f"consumer group {self._pipeline}"
         partitions = [
             Partition(name, index)
@@ -170,13 +174,17 @@ class KafkaAdministration:
             if (topic := topics[name]) is not None
             for index in range(topic.partitions)
         ]
+        settings = consumer_settings(self._servers, self._options, group=self._pipeline, worker="check")
+        asking = make_client(Consumer, settings, error_cb=BrokerLog(), logger=client_logger())
         try:
-            offsets = cluster.group_offsets(self._pipeline, partitions, patience=0.0)
-        except UnreachableError as error:
+            offsets = committed(asking, self._pipeline, partitions, _GROUP_PATIENCE)
+        except RetryableError as error:
             return Check(what, "warning", str(error))
         except FatalError as error:
             return Check(what, "wrong", str(error))
-        known = sum(offset is not None for offset in offsets.values())
+        finally:
+            asking.close()
+        known = sum(each.next_offset is not None for each in offsets.values())
         return Check(what, "ok", f"offsets of {known} of {len(partitions)} partitions are committed")
 
     # --- what is needed ------------------------------------------------------------------------------------------------

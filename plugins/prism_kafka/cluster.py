@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from confluent_kafka import (
-    OFFSET_INVALID,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -204,41 +202,6 @@ class Cluster:
             answer = self._ask(f"tell offsets of {where.topic}[{where.partition}]", future)
             found[Partition(where.topic, where.partition)] = (answer.offset, answer.timestamp)
         return found
-
-    def group_offsets(
-        self, group: str, partitions: Sequence[Partition], *, patience: float
-    ) -> dict[Partition, int | None]:
-        """What a group has committed; waits for transactions that hold an offset, up to ``patience`` seconds.
-
-        While one does, the broker names no offset at all: that must never be taken for 'none'.
-        """
-        deadline = time.monotonic() + patience
-        wanted = [TopicPartition(p.stream, p.index) for p in partitions]
-        if not wanted:
-            return {}
-        while True:
-            futures = self._admin.list_consumer_group_offsets(
-                [ConsumerGroupTopicPartitions(group, wanted)], require_stable=True, request_timeout=ANSWER_SECONDS
-            )
-            answer = self._ask(f"tell the offsets of group {group}", futures[group])
-            unstable = None
-            found: dict[Partition, int | None] = {}
-            for each in answer.topic_partitions:
-                partition = Partition(each.topic, each.partition)
-                if each.error is None:
-                    found[partition] = None if each.offset == OFFSET_INVALID else each.offset
-                elif each.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
-                    unstable = partition
-                else:
-                    self._refuse(f"tell the offset of group {group} in {partition}", each.error, None)
-            if unstable is None:
-                return found
-            if time.monotonic() > deadline:
-                raise UnreachableError(
-                    f"a transaction has held the offset of group {group} in {unstable} for {patience:.0f} s: most likely"
-                    " a worker was killed inside it; it ends with its transaction.timeout.ms"
-                )
-            time.sleep(0.1)
 
     def brokers(self) -> int:
         """How many brokers the cluster has."""

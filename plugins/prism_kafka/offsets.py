@@ -12,14 +12,17 @@ from prismlib.errors import FatalError, RetryableError
 from prismlib.records import Partition
 from prismlib.stages import Committed
 
-_PATIENCE: Final = 30.0  # seconds; a broker looks for transactions that timed out every ten
+PATIENCE: Final = 30.0
+"""Seconds; a broker looks for transactions that timed out every ten."""
 
 
-def committed(consumer: Consumer, group: str, partitions: Sequence[Partition]) -> Mapping[Partition, Committed]:
+def committed(
+    consumer: Consumer, group: str, partitions: Sequence[Partition], patience: float = PATIENCE
+) -> Mapping[Partition, Committed]:
     """Ask the group's coordinator, and wait for transactions that hold the offsets.
 
     A consumer that reads committed data names no offset while one does, and times out. The same question to the admin
-    client can end the whole process with an assertion when the broker restarts meanwhile (librdkafka 2.16.0).
+    client can end the whole process, by an assertion or a crash, when the coordinator is away meanwhile (librdkafka 2.16.0).
 
     Raises:
         RetryableError: no answer, or a transaction still holds one of them.
@@ -28,7 +31,7 @@ def committed(consumer: Consumer, group: str, partitions: Sequence[Partition]) -
     if not partitions:
         return {}
     try:
-        found = consumer.committed([TopicPartition(p.stream, p.index) for p in partitions], timeout=_PATIENCE)
+        found = consumer.committed([TopicPartition(p.stream, p.index) for p in partitions], timeout=patience)
     except KafkaException as error:
         reason = kafka_error(error)
         if reason.code() in FORBIDDEN:

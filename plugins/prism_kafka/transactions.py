@@ -30,6 +30,7 @@ PATIENCE: Final = 20.0
 """Seconds to try one step of a transaction again: shorter than the default transaction.timeout.ms."""
 
 _STEP_SECONDS: Final = 10.0
+_STUCK_SECONDS: Final = 15.0
 _QUEUE_SECONDS: Final = 30.0
 
 
@@ -83,10 +84,10 @@ class TransactionalProducer:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                _bounded(lambda: producer.init_transactions(_STEP_SECONDS))
+                _patiently(lambda: producer.init_transactions(_STEP_SECONDS))
                 break
-            except _StuckError as error:
-                raise UnreachableError(f"transactions of {self._name} cannot begin: {error}") from error
+            except _StuckError as stuck:
+                raise UnreachableError(f"transactions of {self._name} cannot begin: {stuck}") from stuck
             except KafkaException as error:
                 reason = kafka_error(error)
                 if not (reason.retriable() or reason.code() in TRANSIENT):
@@ -123,7 +124,7 @@ class TransactionalProducer:
         with self._failing("write"):
             if headers:
                 for key, body, header in zip(keys, bodies, headers, strict=True):
-                    self._patiently(lambda k=key, b=body, h=header: produce(stream, b, k, headers=_list(h)))  # type: ignore[misc]  # the defaults bind the loop's values
+                    self._produce_one(lambda k=key, b=body, h=header: produce(stream, b, k, headers=_list(h)))  # type: ignore[misc]  # the defaults bind the loop's values
             else:
                 waiting = zip(keys, bodies, strict=True)
                 while True:
@@ -132,7 +133,7 @@ class TransactionalProducer:
                             produce(stream, body, key)
                         break
                     except BufferError:
-                        self._patiently(lambda k=key, b=body: produce(stream, b, k))  # type: ignore[misc]  # as above
+                        self._produce_one(lambda k=key, b=body: produce(stream, b, k))  # type: ignore[misc]  # as above
             producer.poll(0)
 
     def flush(self, timeout: float) -> None:
@@ -148,8 +149,8 @@ class TransactionalProducer:
         producer = self._current()
         with self._failing("commit"):
             if next_offsets:
-                _bounded(lambda: producer.send_offsets_to_transaction(list(next_offsets), group, _STEP_SECONDS))
-            _bounded(lambda: producer.commit_transaction(_STEP_SECONDS))
+                _patiently(lambda: producer.send_offsets_to_transaction(list(next_offsets), group, _STEP_SECONDS))
+            _patiently(lambda: producer.commit_transaction(_STEP_SECONDS))
         self.in_transaction = False
 
     def abort(self) -> None:
@@ -159,7 +160,7 @@ class TransactionalProducer:
         producer = self._producer
         if producer is not None:
             try:
-                _bounded(lambda: producer.abort_transaction(_STEP_SECONDS))
+                _patiently(lambda: producer.abort_transaction(_STEP_SECONDS))
                 producer.poll(0)  # the reports of what the abort dropped
             except _StuckError:
                 self._abandon()
@@ -183,7 +184,7 @@ class TransactionalProducer:
         producer = self._producer
         if producer is not None and self.in_transaction:
             try:
-                _bounded(lambda: producer.abort_transaction(_STEP_SECONDS / 2), patience=0.0)
+                _patiently(lambda: producer.abort_transaction(_STEP_SECONDS / 2), patience=0.0)
             except (KafkaException, _StuckError) as error:
                 log.warning("transaction left open at the end", extra={"reason": str(error)})
         self.in_transaction = False
@@ -261,7 +262,7 @@ class TransactionalProducer:
         self._producer = None
         self.failures.clear()
 
-    def _patiently(self, produce: Callable[[], None]) -> None:
+    def _produce_one(self, produce: Callable[[], None]) -> None:
         """Produce one record, waiting for room."""
         deadline = time.monotonic() + _QUEUE_SECONDS
         while True:
@@ -283,21 +284,33 @@ class _StuckError(Exception):
     """A call into the client did not return."""
 
 
-def _bounded(step: Callable[[], None], patience: float = PATIENCE) -> None:
+def _patiently(step: Callable[[], None], patience: float = PATIENCE) -> None:
     """Take a step of a transaction, again while the client says that this may help.
-
-    In a thread, because librdkafka 2.16 can stay in ``send_offsets_to_transaction`` for ever, whatever its timeout, when
-    a broker is restarted twice in a row.
 
     Raises:
         KafkaException: the step failed.
         _StuckError: the client did not return; it must not be used any more.
     """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return _returning(step)
+        except KafkaException as exception:
+            if not kafka_error(exception).retriable() or time.monotonic() > deadline:
+                raise
+
+
+def _returning(step: Callable[[], None]) -> None:
+    """Call into the client from a thread of its own.
+
+    librdkafka 2.16 can stay in ``send_offsets_to_transaction`` for ever, whatever its timeout, when a broker is restarted
+    twice in a row.
+    """
     answer: SimpleQueue[BaseException | None] = SimpleQueue()
 
     def run() -> None:
         try:
-            _retrying(step, patience)
+            step()
         except BaseException as error:  # noqa: BLE001  # handed to the thread that waits
             answer.put(error)
         else:
@@ -305,21 +318,11 @@ def _bounded(step: Callable[[], None], patience: float = PATIENCE) -> None:
 
     Thread(target=run, name="prism-transaction", daemon=True).start()
     try:
-        error = answer.get(timeout=patience + 2 * _STEP_SECONDS)
+        error = answer.get(timeout=_STUCK_SECONDS)
     except Empty:
-        raise _StuckError(f"the Kafka client did not return for {patience + 2 * _STEP_SECONDS:.0f} s") from None
+        raise _StuckError(f"the Kafka client did not return for {_STUCK_SECONDS:.0f} s") from None
     if error is not None:
         raise error
-
-
-def _retrying(step: Callable[[], None], patience: float) -> None:
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            return step()
-        except KafkaException as exception:
-            if not kafka_error(exception).retriable() or time.monotonic() > deadline:
-                raise
 
 
 def _list(headers: Headers | None) -> list[tuple[str, str | bytes | None]] | None:
