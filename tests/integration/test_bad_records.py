@@ -10,10 +10,12 @@ from confluent_kafka import Producer
 
 from tests.integration.harness import (
     QUIET,
+    SUBJECT,
     Index,
     Project,
     Publisher,
     Worker,
+    create_topic,
     event_ids,
     exactly_once,
     read_topic,
@@ -123,3 +125,59 @@ def test_most_records_bad_stops_the_worker_with_one_sentence(project: Project) -
         assert one.process.wait(60) == 3
     assert "stop_above" in one.tail()
     assert "Traceback" not in one.tail()
+
+
+PROTO = """
+syntax = "proto3";
+package shop;
+message Other { int32 a = 1; }
+message Reading { string id = 1; int64 at = 2; }
+"""
+
+READINGS = """
+name = "{name}-readings"
+owner = "shop"
+contact = "shop@example.org"
+start = "earliest"
+[source]
+type = "kafka"
+servers = "{servers}"
+[[route]]
+topic = "{name}-readings-in"
+decode = {{ type = "protobuf", subject = "readings-value", message = "shop.Reading" }}
+normalize = "mappings/readings.toml"
+[sink]
+type = "kafka"
+topic = "{name}-readings-out"
+encode = {{ type = "json", subject = "events-value" }}
+"""
+
+
+def test_a_protobuf_record_with_another_message_index_is_a_dead_letter(project: Project) -> None:
+    home = project.folder / "schemas" / "readings-value"
+    home.mkdir()
+    (home / "subject.toml").write_text(SUBJECT.format(format="protobuf"))
+    (home / "v1.proto").write_text(PROTO)
+    mapping = '[event]\nid = "id"\nkind = { const = "reading" }\ntime = { from = "at", parse = "epoch_ms" }\n'
+    (project.folder / "mappings" / "readings.toml").write_text(mapping)
+    pipeline = project.folder / "pipelines" / "readings.toml"
+    pipeline.write_text(READINGS.format(name=project.name, servers=project.servers))
+    create_topic(project.servers, f"{project.name}-readings-in", 1)
+    setup(pipeline)
+    header = b"\x00" + project.registry.latest("readings-value").id.to_bytes(4, "big")
+    second_message, first_message = b"\x02\x02", b"\x00"
+    body = b"\x0a\x02r1" + b"\x10\x80\xa0\xab\xfe\xf9\x62"  # id = "r1", at = a time of 2023
+    producer = Producer({"bootstrap.servers": project.servers, **QUIET})
+    producer.produce(f"{project.name}-readings-in", header + second_message + body, b"good")
+    producer.produce(f"{project.name}-readings-in", header + first_message + body, b"wrong")
+    producer.produce(f"{project.name}-readings-in", header + second_message + body.replace(b"r1", b"r2"), b"good")
+    assert producer.flush(30) == 0
+    worker = Worker(pipeline, "1", "--until-idle", "2")
+    with workers(worker):
+        assert worker.process is not None
+        assert worker.process.wait(60) == 0
+    assert event_ids(project.servers, f"{project.name}-readings-out") == Counter(["r1", "r2"])
+    ((key, value, headers),) = read_topic(project.servers, f"{project.name}-readings.dead-letters")
+    assert (key, value) == (b"wrong", header + first_message + body)
+    assert headers["prism.code"] == b"message-index"
+    assert headers["prism.reason"]
