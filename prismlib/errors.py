@@ -21,9 +21,10 @@
     └── ContractError                 a check could not be made                           exit 3
         ├── SchemaParseError          a schema that is not one
         ├── SchemaNotFoundError       the registry answers that there is no such schema
+        ├── IncompatibleSchemaError   a registry refused to register a schema
         └── RegistryUnavailableError  the registry does not answer
 
-Incompatibility is a report, not an exception. A message is one sentence that names the setting, file, record or server
+Incompatibility is a report, not an exception, save where a registry refuses (exit 1). A message is one sentence that names the setting, file, record or server
 at fault and what to do next; a client library's exception is kept as ``__cause__``.
 """
 
@@ -150,6 +151,12 @@ class SchemaParseError(ContractError):
 
 class SchemaNotFoundError(ContractError):
     """The registry answered, and knows no such subject, version or id."""
+
+
+class IncompatibleSchemaError(ContractError):
+    """A registry refused a new version by its own rule of compatibility: the finding of somebody else, so exit 1."""
+
+    exit_code = 1
 
 
 class RegistryUnavailableError(ContractError):

@@ -87,6 +87,22 @@ class Decoded:
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """How far one value can be decoded, for people.
+
+    Attributes:
+        fields: dotted path and value of every field that was read before the fault, in the order of the payload; all of
+            them when nothing is wrong.
+        error: what is wrong, or None; its ``field`` is the path at fault where it is known.
+        at: the byte of the value (its registry header included) at which reading failed, or None where that is not known.
+    """
+
+    fields: Sequence[tuple[str, Any]]
+    error: RecordError | SchemaDriftError | None = None
+    at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Normalized:
     """What a normalizer made of the rows of one batch.
 

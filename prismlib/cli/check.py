@@ -57,9 +57,10 @@ def _checks(path: Path, plugins: Plugins) -> Iterator[Check]:
         yield from _failures("pipeline file", error)
         return
     yield Check("pipeline file", "ok", f"{path}: {config.name}, of {config.owner} ({config.contact})")
-    registry = None
+    registry = storage = None
     try:
         project = load_project(config.base)
+        storage = project.storage_path
         registry = open_project_registry(project)
         yield Check("project", "ok", str(project.path or "no prism.toml above the pipeline file; defaults apply"))
         yield _alerts(project)
@@ -74,8 +75,8 @@ def _checks(path: Path, plugins: Plugins) -> Iterator[Check]:
     yield from _environment(resolved)
     if registry is not None:
         yield from _schemas(resolved, registry)
-    yield from _built(config, plugins, registry)
-    yield from _servers(resolved, plugins, registry)
+    yield from _built(config, plugins, registry, storage)
+    yield from _servers(resolved, plugins, registry, storage)
 
 
 def _failures(what: str, error: PrismError) -> Iterator[Check]:
@@ -128,19 +129,23 @@ def _schemas(resolved: ResolvedPipeline, registry: Registry) -> Iterator[Check]:
             yield Check(f"subject {subject}", "ok", f"version {latest.version}, {latest.format}, id {latest.id}")
 
 
-def _built(config: PipelineConfig, plugins: Plugins, registry: Registry | None) -> Iterator[Check]:
+def _built(
+    config: PipelineConfig, plugins: Plugins, registry: Registry | None, storage: Path | None
+) -> Iterator[Check]:
     """Build every stage, which reads mappings, schemas and client libraries, and connects to nothing."""
     try:
-        assemble(config, plugins, worker="check", registry=registry)
+        assemble(config, plugins, worker="check", registry=registry, storage=storage)
     except PrismError as error:
         yield from _failures("route", error)
     else:
         yield Check("route", "ok", "all stages can be built and fit together")
 
 
-def _servers(resolved: ResolvedPipeline, plugins: Plugins, registry: Registry | None) -> Iterator[Check]:
+def _servers(
+    resolved: ResolvedPipeline, plugins: Plugins, registry: Registry | None, storage: Path | None
+) -> Iterator[Check]:
     try:
-        sides = administrations(resolved, plugins, registry=registry)
+        sides = administrations(resolved, plugins, registry=registry, storage=storage)
     except PrismError as error:
         yield from _failures("servers", error)
         return

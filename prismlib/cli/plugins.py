@@ -38,6 +38,8 @@ def _offers(plugin: LoadedPlugin) -> str:
         kinds.setdefault(stage.kind, []).append(stage.name)
     for store in plugin.stores:
         kinds.setdefault(store.kind.replace("_", " "), []).append(store.name)
+    for registry in plugin.registries:
+        kinds.setdefault("registry", []).append(registry.name)
     for command in plugin.commands:
         kinds.setdefault("command", []).append(f"prism {command.name}")
     return "; ".join(f"{kind} {', '.join(names)}" for kind, names in kinds.items())
@@ -52,6 +54,9 @@ def _document(found: Plugins) -> dict[str, Any]:
                 "version": one.version,
                 "stages": [{"kind": s.kind, "name": s.name, "summary": s.summary} for s in one.stages],
                 "stores": [{"kind": s.kind, "name": s.name} for s in one.stores],
+                "registries": [
+                    {"name": r.name, "schemes": list(r.schemes), "summary": r.summary} for r in one.registries
+                ],
                 "commands": [c.name for c in one.commands],
             }
             for one in found.loaded

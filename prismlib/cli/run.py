@@ -77,6 +77,7 @@ def run(
         app.plugins,
         worker=worker,
         registry=loaded.registry,
+        storage=loaded.project.storage_path,
         accept_recreated=frozenset(accept_recreated),
         until_idle=until_idle,
     )

@@ -58,7 +58,12 @@ def setup(app: App, pipeline: Path, yes: bool, as_json: bool) -> int:  # noqa: F
 def _plan(app: App, path: Path) -> Iterator[Sequence[SetupStep]]:
     """The steps of both sides; what both sides need, such as the dead letter topic, once."""
     loaded = load(path)
-    sides = administrations(resolve(loaded.pipeline, app.plugins), app.plugins, registry=loaded.registry)
+    sides = administrations(
+        resolve(loaded.pipeline, app.plugins),
+        app.plugins,
+        registry=loaded.registry,
+        storage=loaded.project.storage_path,
+    )
     try:
         steps: dict[str, SetupStep] = {}
         for side in sides.values():

@@ -119,6 +119,11 @@ class ProjectConfig(Model):
         return self._base
 
     @property
+    def storage_path(self) -> Path:
+        """The folder of what is embedded."""
+        return self._base / self.storage.path
+
+    @property
     def path(self) -> Path | None:
         """The file, or None where there is none."""
         return self._path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 FormatName: TypeAlias = Literal["avro", "protobuf", "jsonschema"]
 
@@ -70,6 +70,23 @@ class Registry(Protocol):
 
     def subjects(self) -> Sequence[str]:
         """All subjects with a released version, sorted."""
+        ...
+
+
+@runtime_checkable
+class WritableRegistry(Protocol):
+    """Capability: new versions can be registered."""
+
+    def register(
+        self, subject: str, schema_format: FormatName, text: str, references: Sequence[Reference] = ()
+    ) -> RegisteredSchema:
+        """Register a schema as the newest version of a subject; one that is there already is returned as it is.
+
+        Raises:
+            SchemaParseError: the registry cannot parse it, or does not know what it imports.
+            IncompatibleSchemaError: the registry's compatibility rule refuses it.
+            RegistryUnavailableError: the registry does not answer, or does not allow it.
+        """
         ...
 
 

@@ -6,7 +6,7 @@ imports no client library at its top: the factories do, so that a missing librar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from prismlib.config.model import Model
     from prismlib.contracts.registry import Registry
+    from prismlib.records import Partition, RecordBatch
     from prismlib.stages import FieldSet
 
 GROUP = "prismlib"
@@ -25,7 +26,7 @@ hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
 StageKind: TypeAlias = Literal["source", "decoder", "normalizer", "encoder", "sink"]
-StoreKind: TypeAlias = Literal["dead_letters", "administration"]
+StoreKind: TypeAlias = Literal["dead_letters", "administration", "reader"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class BuildContext:
         base: folder of ``prism.toml``, or of the pipeline file where there is none; relative paths start here.
         registry: where schemas come from, or None when the pipeline names no subject.
         dead_letter_topic: where dead letters go.
+        storage: folder of what is embedded: ``[storage] path`` of ``prism.toml``.
         role: "source" or "sink", for an administration, which both may have.
     """
 
@@ -50,6 +52,7 @@ class BuildContext:
     base: Path = Path()
     registry: Registry | None = None
     dead_letter_topic: str = ""
+    storage: Path = Path(".prism")
     role: Literal["source", "sink"] = "source"
 
 
@@ -79,6 +82,7 @@ class StoreSpec:
     Attributes:
         kind: ``dead_letters``: a Sink that is durable once ``flush`` returns, for pipelines whose own sink is not
             transactional, made from the source's configuration. ``administration``: an :class:`Administration`.
+            ``reader``: a :class:`StreamReader` of what the source's servers hold, for looking at dead letters.
         name: the ``type`` of the source or sink whose configuration the factory takes.
         factory: as in StageSpec.
     """
@@ -136,6 +140,52 @@ class Administration(Protocol):
         ...
 
 
+class StreamReader(Protocol):
+    """Reads streams of the source's servers from a place up to what is their end then; no group, nothing is committed."""
+
+    def open(self) -> None:
+        """Connect. Raises ConfigError, UnreachableError."""
+        ...
+
+    def partitions(self, stream: str) -> Sequence[Partition]:
+        """All partitions of a stream, ascending; none when there is no such stream. Raises RetryableError."""
+        ...
+
+    def read(self, starts: Mapping[Partition, int]) -> Iterator[Sequence[RecordBatch]]:
+        """Everything from each partition's offset (or the first one still there) to the end at the time of the call.
+
+        Records of open transactions are waited for, those of aborted ones are left out.
+
+        Raises:
+            RetryableError: the servers cannot be reached, or a transaction stays open.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; may be called twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySpec:
+    """A kind of schema registry, chosen by the scheme of ``[registry] url``.
+
+    Attributes:
+        name: for ``prism plugins``, such as ``"confluent"``.
+        schemes: those of the addresses it serves, in lower case, such as ``("http", "https")``.
+        summary: one line for ``prism plugins``.
+        config_model: validates the table ``[registry]``, ``url`` and ``token`` among its keys.
+        factory: makes the registry of such a table; may import client libraries, connects to nothing yet; raises
+            ConfigError.
+    """
+
+    name: str
+    schemes: tuple[str, ...]
+    summary: str
+    config_model: type[Model]
+    factory: Callable[[Any], Registry]
+
+
 @hookspec
 def prism_stages() -> Iterable[StageSpec]:  # type: ignore[empty-body]
     """Stages that pipeline files can name."""
@@ -143,7 +193,12 @@ def prism_stages() -> Iterable[StageSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def prism_stores() -> Iterable[StoreSpec]:  # type: ignore[empty-body]
-    """Dead letters and administration for the sources and sinks of the same name."""
+    """Dead letters, administration and readers for the sources and sinks of the same name."""
+
+
+@hookspec
+def prism_registries() -> Iterable[RegistrySpec]:  # type: ignore[empty-body]
+    """Schema registries that ``[registry] url`` can name by their scheme."""
 
 
 @hookspec

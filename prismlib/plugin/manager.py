@@ -15,7 +15,7 @@ import pluggy
 from prismlib.config.model import Model
 from prismlib.errors import ConfigError, PluginLoadError, PluginNotFoundError
 from prismlib.plugin import hookspecs
-from prismlib.plugin.hookspecs import GROUP, StageKind, StageSpec, StoreKind, StoreSpec
+from prismlib.plugin.hookspecs import GROUP, RegistrySpec, StageKind, StageSpec, StoreKind, StoreSpec
 
 RESTRICT = "PRISM_PLUGINS"
 """Environment variable: names of the entry points to load, separated by commas; unset or empty loads all."""
@@ -50,12 +50,14 @@ class LoadedPlugin(Installed):
 
     Attributes:
         stages: what pipeline files can name.
-        stores: dead letters and administrations.
+        stores: dead letters, administrations and readers.
+        registries: what ``[registry] url`` can name by its scheme.
         commands: what it adds to ``prism``.
     """
 
     stages: tuple[StageSpec, ...] = ()
     stores: tuple[StoreSpec, ...] = ()
+    registries: tuple[RegistrySpec, ...] = ()
     commands: tuple[click.Command, ...] = ()
 
 
@@ -100,6 +102,11 @@ class Plugins:
         """What is kept beside the data of a source or sink type. Raises like :meth:`stage`."""
         offers = [(s.name, p, s) for p in self.loaded for s in p.stores if s.kind == kind]
         return self._only(kind, name, offers)
+
+    def registry(self, scheme: str) -> RegistrySpec:
+        """The kind of registry for addresses of a scheme. Raises like :meth:`stage`."""
+        offers = [(scheme, p, r) for p in self.loaded for r in p.registries for scheme in r.schemes]
+        return self._only("registry", scheme, offers)
 
     def commands(self) -> Mapping[str, click.Command]:
         """Commands that plugins add to ``prism``, by name.
@@ -206,14 +213,18 @@ def _load(entry_point: metadata.EntryPoint, origin: tuple[str, str, str, str]) -
         *origin,
         stages=_results("prism_stages", manager.hook.prism_stages(), StageSpec),
         stores=_results("prism_stores", manager.hook.prism_stores(), StoreSpec),
+        registries=_results("prism_registries", manager.hook.prism_registries(), RegistrySpec),
         commands=_results("prism_commands", manager.hook.prism_commands(), click.Command),
     )
     for stage in plugin.stages:
         _check_kind("prism_stages", stage, get_args(StageKind))
-        if not (isinstance(stage.config_model, type) and issubclass(stage.config_model, Model)):
+        _check_model("prism_stages", f"the {stage.kind} {stage.name!r}", stage.config_model)
+    for registry in plugin.registries:
+        _check_callable("prism_registries", registry)
+        _check_model("prism_registries", f"the registry {registry.name!r}", registry.config_model)
+        if not registry.schemes or not all(isinstance(s, str) and s == s.lower() for s in registry.schemes):
             raise PluginLoadError(
-                f"hook prism_stages: config_model of the {stage.kind} {stage.name!r} must be a subclass of"
-                f" prismlib.config.model.Model, not {stage.config_model!r}"
+                f"hook prism_registries: the schemes of {registry.name!r} must be a tuple of words in lower case"
             )
     for store in plugin.stores:
         _check_kind("prism_stores", store, get_args(StoreKind))
@@ -241,13 +252,24 @@ def _results(hook: str, answers: Sequence[object], wanted: type[T]) -> tuple[T, 
 
 def _check_kind(hook: str, spec: Spec, kinds: tuple[str, ...]) -> None:
     """What type checkers promise, and a plugin that was not checked does not keep."""
+    _check_callable(hook, spec)
+    if spec.kind not in kinds:
+        raise PluginLoadError(f"hook {hook}: {spec.name!r} has the kind {spec.kind!r}; known are {', '.join(kinds)}")
+
+
+def _check_callable(hook: str, spec: Spec | RegistrySpec) -> None:
     name: object = spec.name
     if not isinstance(name, str) or not name:
         raise PluginLoadError(f"hook {hook}: the name {name!r} must be a string that is not empty")
-    if spec.kind not in kinds:
-        raise PluginLoadError(f"hook {hook}: {name!r} has the kind {spec.kind!r}; known are {', '.join(kinds)}")
     if not callable(spec.factory):
         raise PluginLoadError(f"hook {hook}: the factory of {name!r} cannot be called")
+
+
+def _check_model(hook: str, what: str, model: object) -> None:
+    if not (isinstance(model, type) and issubclass(model, Model)):
+        raise PluginLoadError(
+            f"hook {hook}: config_model of {what} must be a subclass of prismlib.config.model.Model, not {model!r}"
+        )
 
 
 def _reason(error: BaseException) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from prismlib.config.model import Model, validate
@@ -37,6 +38,7 @@ _METHODS: Mapping[StageKind | StoreKind, Sequence[str]] = {
     "sink": ("open", "write", "flush", "close"),
     "dead_letters": ("open", "write", "flush", "close"),
     "administration": ("plan", "preflight", "close"),
+    "reader": ("open", "partitions", "read", "close"),
 }
 
 
@@ -69,6 +71,7 @@ def assemble(
     *,
     worker: str,
     registry: Registry | None,
+    storage: Path | None = None,
     accept_recreated: frozenset[str] = frozenset(),
     until_idle: float | None = None,
 ) -> Assembled:
@@ -79,6 +82,7 @@ def assemble(
         plugins: where its stages come from.
         worker: unique in the pipeline.
         registry: where schemas come from, or None when no stage names a subject.
+        storage: folder of what is embedded; None for ``.prism`` in the folder that the pipeline's paths start from.
         accept_recreated: topics whose re-creation an operator accepts.
         until_idle: seconds without a record after which the runner stops by itself.
 
@@ -88,7 +92,7 @@ def assemble(
         StageContractError: a factory returned something that its stage must not be.
     """
     resolved = resolve(config, plugins)
-    builder = _Builder(plugins, config, worker, registry)
+    builder = _Builder(plugins, config, worker, registry, storage)
     source: Source = builder.stage(resolved.source, role="source")
     sink: Sink = builder.stage(resolved.sink, role="sink")
     if not isinstance(getattr(sink, "policy", None), WritePolicy):
@@ -120,7 +124,7 @@ def assemble(
 
 
 def administrations(
-    resolved: ResolvedPipeline, plugins: Plugins, *, registry: Registry | None
+    resolved: ResolvedPipeline, plugins: Plugins, *, registry: Registry | None, storage: Path | None = None
 ) -> dict[str, Administration]:
     """What can look at and create each side's topics, indexes and so on: by ``"source"`` and ``"sink"``.
 
@@ -129,7 +133,7 @@ def administrations(
     Raises:
         ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
     """
-    builder = _Builder(plugins, resolved.config, "1", registry)
+    builder = _Builder(plugins, resolved.config, "1", registry, storage)
     found: dict[str, Administration] = {}
     for role, stage in (("source", resolved.source), ("sink", resolved.sink)):
         try:
@@ -166,7 +170,14 @@ def _encoder(builder: _Builder, resolved: ResolvedPipeline, *, versioned: bool) 
 class _Builder:
     """Calls factories, and checks what they return."""
 
-    def __init__(self, plugins: Plugins, config: PipelineConfig, worker: str, registry: Registry | None) -> None:
+    def __init__(
+        self,
+        plugins: Plugins,
+        config: PipelineConfig,
+        worker: str,
+        registry: Registry | None,
+        storage: Path | None,
+    ) -> None:
         self.plugins = plugins
         self._config = config
         self._context = {
@@ -175,6 +186,7 @@ class _Builder:
             "base": config.base,
             "registry": registry,
             "dead_letter_topic": config.dead_letter_topic,
+            "storage": storage or config.base / ".prism",
         }
 
     def name(self, spec: StageSpec | StoreSpec) -> str:

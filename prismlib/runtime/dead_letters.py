@@ -4,6 +4,7 @@ A dead letter is the record as it was read, with its key, value and headers, and
 
     prism.pipeline prism.worker     who gave up
     prism.topic prism.partition prism.offset prism.timestamp     where it came from; timestamp in ms since the epoch
+    prism.epoch                     incarnation of that topic, from 0: part of a document's id and version
     prism.stage                     decode, normalize, encode or write
     prism.code prism.reason         a short word to group by, and the sentence for people
     prism.field                     path of the field at fault, when there is one
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from prismlib.errors import FatalError, RecordError, TooManyRejectedError
-from prismlib.records import Documents, Headers, RecordBatch
+from prismlib.records import Documents, Headers, Partition, RecordBatch
 
 StageName: TypeAlias = Literal["decode", "normalize", "encode", "write"]
 PREFIX = "prism."
@@ -41,12 +42,20 @@ class Letter:
 class LetterBox:
     """Makes dead letter documents for one pipeline."""
 
-    def __init__(self, topic: str, pipeline: str, worker: str, schema_id: Callable[[str, bytes], int | None]) -> None:
-        """``schema_id(topic, value)`` finds the registry id in a value, or None."""
+    def __init__(
+        self,
+        topic: str,
+        pipeline: str,
+        worker: str,
+        schema_id: Callable[[str, bytes], int | None],
+        epoch: Callable[[Partition], int],
+    ) -> None:
+        """``schema_id(topic, value)`` finds the registry id in a value, or None; ``epoch`` is that of a partition."""
         self.topic = topic
         self._pipeline = pipeline.encode()
         self._worker = worker.encode()
         self._schema_id = schema_id
+        self._epoch = epoch
 
     def documents(self, letters: Sequence[Letter]) -> Documents:
         """One document per letter, in order."""
@@ -79,6 +88,7 @@ class LetterBox:
             ("prism.partition", b"%d" % batch.partition.index),
             ("prism.offset", b"%d" % batch.offsets[row]),
             ("prism.timestamp", b"%d" % batch.timestamps_ms[row]),
+            ("prism.epoch", b"%d" % self._epoch(batch.partition)),
             ("prism.stage", letter.stage.encode()),
             ("prism.code", error.code.encode()),
             ("prism.reason", error.reason[:MAX_REASON].encode("utf-8", "replace")),

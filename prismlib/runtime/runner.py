@@ -103,7 +103,9 @@ class Runner:
         policy = self._sink.policy
         self._destination = Destination(policy.stream, policy.versioned, self._settings.key_fixes_partition)
         settings = self._settings
-        box = LetterBox(settings.dead_letter_topic, settings.pipeline, settings.worker, self._schema_id)
+        box = LetterBox(
+            settings.dead_letter_topic, settings.pipeline, settings.worker, self._schema_id, self._assignment.epoch
+        )
         limit = RejectionLimit(settings.stop_above_share, settings.stop_above_of_last)
         if isinstance(self._sink, Transactional):
             self._delivery = TransactionDelivery(

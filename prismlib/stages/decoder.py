@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
-from prismlib.records import Decoded, RecordBatch
+from prismlib.records import Decoded, Explanation, RecordBatch
 
 
 class Decoder(Protocol):
@@ -38,4 +38,13 @@ class IdentifiesSchema(Protocol):
 
     def schema_id(self, value: bytes) -> int | None:
         """The registry id in front of the payload, or None where there is none. Never raises."""
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """Capability: the decoder can say how far one bad value can be read, for people who look at dead letters."""
+
+    def explain(self, value: bytes) -> Explanation:
+        """Decode as far as possible; slow, for one record at a time. Never raises."""
         ...

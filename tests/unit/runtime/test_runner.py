@@ -149,6 +149,7 @@ def test_a_bad_record_is_a_dead_letter_and_its_neighbours_are_delivered(kind: st
         "prism.partition": b"0",
         "prism.offset": b"1",
         "prism.timestamp": b"124",
+        "prism.epoch": b"0",
         "prism.stage": b"decode",
         "prism.code": b"bad",
         "prism.reason": b"it is bad",
