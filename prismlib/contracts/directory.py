@@ -117,6 +117,18 @@ class DirectoryRegistry:
         """All subjects with a released version, sorted; their files are not read. A hidden folder is no subject."""
         return [name for name in self._names(self._root) if any(map(_VERSION_FILE.fullmatch, self._files(name)))]
 
+    def all_subjects(self) -> Sequence[str]:
+        """All folders with a ``subject.toml``, those without a released version among them, sorted."""
+        return [name for name in self._names(self._root) if (self._root / name / "subject.toml").exists()]
+
+    def folder(self, subject: str) -> Path:
+        """The folder of a subject, there or not. Raises SchemaNotFoundError for what cannot be a subject."""
+        return self._folder(subject)
+
+    def path_of(self, subject: Subject, stem: str) -> Path:
+        """The file of one of its schemas: ``v3``, or ``next`` for the proposal; there or not."""
+        return self._folder(subject.name) / f"{stem}{SUFFIXES[subject.format]}"
+
     def subject(self, subject: str) -> Subject:
         """The ``subject.toml`` of a subject, read anew.
 
@@ -189,7 +201,7 @@ class DirectoryRegistry:
         known = self._entries.get((subject.name, version))
         if known is not None:
             return known
-        path = self._root / subject.name / f"v{version}{SUFFIXES[subject.format]}"
+        path = self.path_of(subject, f"v{version}")
         try:
             text = path.read_text(encoding="utf-8")
         except FileNotFoundError:

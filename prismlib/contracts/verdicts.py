@@ -8,13 +8,15 @@ derive_contract         the reader schema of somebody who reads these fields
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, get_args
 
-from prismlib.contracts.compatibility import MODES, Direction, Found, compare, fails
+from prismlib.contracts.check import make_finding
+from prismlib.contracts.compatibility import MODES, Found, compare, fails
 from prismlib.contracts.format import SchemaFormat, SchemaText
 from prismlib.contracts.formats import load_format
 from prismlib.contracts.registry import FormatName
+from prismlib.contracts.report import Finding
 from prismlib.contracts.rules import Policy
 from prismlib.contracts.subject import Profile
 from prismlib.errors import ConfigError, SchemaParseError
@@ -23,33 +25,6 @@ References: TypeAlias = Mapping[str, Any]
 """``{"new": [{"name", "schema", "subject", "version"}, ...], "old": [[...], ...]}``: what the new schema imports, and what
 each old one does; all of it, directly imported or not, in any order. ``name`` is what the importing schema calls it and
 ``schema`` is its text; subject and version are for people."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What a check found, with everything that a report says about it.
-
-    Attributes:
-        rule: id of the rule.
-        name: its name.
-        path: where, as in :class:`prismlib.contracts.rules.Difference`.
-        field: the dotted path of the field concerned.
-        message: one sentence that names both sides.
-        direction: who reads whom.
-        instead: what to do instead.
-        fails: whether it makes the verdict incompatible; otherwise it is a note.
-        version: the older version that it was found against, or None for a consumer.
-    """
-
-    rule: str
-    name: str
-    path: str
-    field: str
-    message: str
-    direction: Direction
-    instead: str
-    fails: bool
-    version: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,18 +149,8 @@ def _parse(fmt: SchemaFormat[Any], texts: Sequence[SchemaText]) -> list[Any]:
 
 def _finding(fmt: SchemaFormat[Any], found: Found, policy: Policy) -> Finding:
     difference = found.difference
-    rule = fmt.rules[difference.rule]
-    return Finding(
-        rule=rule.id,
-        name=rule.name,
-        path=difference.path,
-        field=difference.field,
-        message=difference.message,
-        direction=found.direction,
-        instead=rule.instead,
-        fails=fails(fmt, difference, policy),
-        version=found.version or None,
-    )
+    finding = make_finding(fmt.rules[difference.rule], difference, found.direction)
+    return replace(finding, fails=fails(fmt, difference, policy), version=found.version or None)
 
 
 def _imported(references: Sequence[Mapping[str, Any]]) -> dict[str, str]:

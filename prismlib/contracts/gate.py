@@ -1,0 +1,149 @@
+"""What there is to check in a repository: from folders, git revisions and registries to questions.
+
+A version is released when it is in what the work is compared with: the git revision where one is named, the registry over
+HTTP where ``[registry]`` names one, and otherwise the folder itself. What the working tree has beyond that is proposed:
+``next.*``, and versions that were numbered already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from prismlib.contracts.check import Proposal, Question, Version, check_subject, make_finding
+from prismlib.contracts.consumers import read_consumers
+from prismlib.contracts.core_rules import CORE_RULES
+from prismlib.contracts.directory import DirectoryRegistry
+from prismlib.contracts.format import SchemaText
+from prismlib.contracts.formats import load_format
+from prismlib.contracts.registry import Reference, Registry, resolve_references
+from prismlib.contracts.report import Finding, SubjectReport
+from prismlib.contracts.rules import Difference
+from prismlib.contracts.subject import Subject
+from prismlib.errors import ConfigError, ContractError, SchemaNotFoundError
+
+
+def questions_of_folder(
+    folder: DirectoryRegistry, base: DirectoryRegistry | None = None
+) -> Iterator[Question | SubjectReport]:
+    """What a folder of schemas asks: of each subject its proposals in order, or else its contracts.
+
+    Args:
+        folder: the working tree.
+        base: the same folder at the git revision that counts as released; None when the folder itself does.
+
+    Yields:
+        Questions; a report where a released version was changed, for nothing else can be said of that subject then, or
+        where the subject cannot be read.
+    """
+    for name in folder.all_subjects():
+        subject = folder.subject(name)
+        try:
+            yield from _of_subject(folder, base, subject)
+        except (ContractError, ConfigError) as error:
+            yield SubjectReport(subject, "undecided", error=str(error))
+
+
+def _of_subject(
+    folder: DirectoryRegistry, base: DirectoryRegistry | None, subject: Subject
+) -> Iterator[Question | SubjectReport]:
+    consumers = read_consumers(folder.folder(subject.name), subject)
+    here = _versions(folder, subject.name)
+    released = here if base is None else _versions(base, subject.name)
+    changed = _changed(folder, subject, here, released)
+    if changed:
+        yield SubjectReport(subject, "incompatible", findings=changed)
+        return
+    proposals = [
+        Proposal(version.schema, str(folder.path_of(subject, f"v{version.number}")))
+        for version in here[len(released) :]
+    ]
+    upcoming = folder.path_of(subject, "next")
+    if upcoming.exists():
+        proposals.append(Proposal(_next(folder, subject, upcoming), str(upcoming)))
+    if not proposals:
+        yield Question(subject, released, None, consumers)
+    for number, proposal in enumerate(proposals):
+        # A version that was numbered in this very change is what the next proposal follows.
+        yield Question(subject, here[: len(released) + number], proposal, consumers)
+
+
+def _versions(registry: DirectoryRegistry, subject: str) -> list[Version]:
+    try:
+        numbers: Sequence[int] = registry.versions(subject)
+    except SchemaNotFoundError:
+        return []
+    return [version_of(registry, subject, number) for number in numbers]
+
+
+def version_of(registry: Registry, subject: str, number: int) -> Version:
+    """A released version with the texts of all it imports. Raises ContractError."""
+    schema = registry.version(subject, number)
+    imports = resolve_references(registry, schema) if schema.references else {}
+    return Version(number, SchemaText(schema.text, imports, f"subject {subject} version {number}"))
+
+
+def _next(folder: DirectoryRegistry, subject: Subject, path: Path) -> SchemaText:
+    references = tuple(subject.references.get("next", ()))
+    return SchemaText(read_schema(path), imports_of(folder, references), str(path))
+
+
+def imports_of(registry: Registry, references: Sequence[Reference]) -> dict[str, str]:
+    """Texts of what a schema that is not registered imports, directly or not, by name. Raises ContractError."""
+    found: dict[str, str] = {}
+    for reference in references:
+        target = registry.version(reference.subject, reference.version)
+        found |= resolve_references(registry, target)
+        found[reference.name] = target.text
+    return found
+
+
+def read_schema(path: Path) -> str:
+    """The text of a schema file. Raises ConfigError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text: {error}; save it as UTF-8") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _changed(
+    folder: DirectoryRegistry, subject: Subject, here: Sequence[Version], released: Sequence[Version]
+) -> list[Finding]:
+    """Released versions that are not what they were."""
+    rule = CORE_RULES["PSM001"]
+    now = {version.number: version.schema for version in here}
+    findings = []
+    for version in released:
+        file = folder.path_of(subject, f"v{version.number}")
+        if version.number not in now:
+            what = f"version {version.number} was released, and {file.name} is not there any more"
+        elif now[version.number].text != version.schema.text:
+            what = f"version {version.number} was released, and {file.name} says something else now"
+        else:
+            continue
+        findings.append(make_finding(rule, Difference(rule.id, "", what), None, file=str(file)))
+    return findings
+
+
+def answer(questions: Iterator[Question | SubjectReport], today: date) -> Iterator[SubjectReport]:
+    """Answer all; what cannot be decided is a report that says so, and the others are answered all the same."""
+    for question in questions:
+        if isinstance(question, SubjectReport):
+            yield question
+            continue
+        try:
+            fmt: Any = load_format(question.subject.format)
+            yield check_subject(question, fmt, today)
+        except ContractError as error:
+            yield SubjectReport(
+                question.subject,
+                "undecided",
+                proposal=question.proposal.file if question.proposal else "",
+                error=str(error),
+            )
