@@ -87,13 +87,23 @@ def read_consumers(folder: Path, subject: Subject) -> Sequence[Consumer]:
             )
         if f"{stem}.toml" not in names:
             raise ConfigError(f"{contracts / name}: {stem}.toml is missing beside it; write who reads what there")
-    return [_read(contracts / name, suffix, subject) for name in names if name.endswith(".toml")]
+    return [read_consumer(contracts / name, subject) for name in names if name.endswith(".toml")]
 
 
-def _read(path: Path, suffix: str, subject: Subject) -> Consumer:
-    table = read_table(path, "write one")
+def read_consumer(path: Path, subject: Subject) -> Consumer:
+    """One contract.
+
+    Args:
+        path: of either of its two files.
+        subject: what it reads.
+
+    Raises:
+        ConfigError, SchemaParseError: as for :func:`read_consumers`.
+    """
+    path = path.with_suffix(".toml")
+    table = read_table(path, "it says who reads what, beside the reader schema")
     table.only("owner", "contact", "reads", "derived_from", "waiver")
-    schema = path.with_suffix(suffix)
+    schema = path.with_suffix(SUFFIXES[subject.format])
     try:
         text = schema.read_text(encoding="utf-8")
     except FileNotFoundError:

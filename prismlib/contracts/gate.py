@@ -26,19 +26,20 @@ from prismlib.errors import ConfigError, ContractError, SchemaNotFoundError
 
 
 def questions_of_folder(
-    folder: DirectoryRegistry, base: DirectoryRegistry | None = None
+    folder: DirectoryRegistry, base: DirectoryRegistry | None = None, only: str | None = None
 ) -> Iterator[Question | SubjectReport]:
     """What a folder of schemas asks: of each subject its proposals in order, or else its contracts.
 
     Args:
         folder: the working tree.
         base: the same folder at the git revision that counts as released; None when the folder itself does.
+        only: the one subject that is asked about; None for all.
 
     Yields:
         Questions; a report where a released version was changed, for nothing else can be said of that subject then, or
         where the subject cannot be read.
     """
-    for name in folder.all_subjects():
+    for name in folder.all_subjects() if only is None else [only]:
         subject = folder.subject(name)
         try:
             yield from _of_subject(folder, base, subject)
@@ -50,8 +51,8 @@ def _of_subject(
     folder: DirectoryRegistry, base: DirectoryRegistry | None, subject: Subject
 ) -> Iterator[Question | SubjectReport]:
     consumers = read_consumers(folder.folder(subject.name), subject)
-    here = _versions(folder, subject.name)
-    released = here if base is None else _versions(base, subject.name)
+    here = versions_of(folder, subject.name)
+    released = here if base is None else versions_of(base, subject.name)
     changed = _changed(folder, subject, here, released)
     if changed:
         yield SubjectReport(subject, "incompatible", findings=changed)
@@ -70,7 +71,8 @@ def _of_subject(
         yield Question(subject, here[: len(released) + number], proposal, consumers)
 
 
-def _versions(registry: DirectoryRegistry, subject: str) -> list[Version]:
+def versions_of(registry: Registry, subject: str) -> list[Version]:
+    """All released versions with what they import, oldest first; none of a subject that has none. Raises ContractError."""
     try:
         numbers: Sequence[int] = registry.versions(subject)
     except SchemaNotFoundError:
