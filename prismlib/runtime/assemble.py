@@ -28,7 +28,7 @@ from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedSt
 from prismlib.runtime.route import Route
 from prismlib.runtime.runner import Runner
 from prismlib.runtime.settings import RunnerSettings
-from prismlib.stages import Decoder, Encoder, InGroup, Normalizer, Sink, Source, Transactional, WritePolicy
+from prismlib.stages import Decoder, Encoder, FieldSet, InGroup, Normalizer, Sink, Source, Transactional, WritePolicy
 
 _METHODS: Mapping[StageKind | StoreKind, Sequence[str]] = {
     "source": ("open", "poll", "commit", "committed", "horizons", "close"),
@@ -123,6 +123,37 @@ def assemble(
     return Assembled(settings, source, routes, sink, dead_letters)
 
 
+@dataclass(frozen=True, slots=True)
+class SubjectRead:
+    """What one route reads of a subject: the fields of its contract.
+
+    Attributes:
+        topic: of the route.
+        subject: whose schemas its decoder reads.
+        reads: what its normalizer reads.
+    """
+
+    topic: str
+    subject: str
+    reads: FieldSet
+
+
+def subjects_read(resolved: ResolvedPipeline, plugins: Plugins) -> list[SubjectRead]:
+    """What a pipeline reads, route by route; a route that passes bodies through, or names no subject, reads no fields.
+
+    Raises:
+        ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
+    """
+    builder = _Builder(plugins, resolved.config, "1", None, None)
+    found = []
+    for route in resolved.routes:
+        subject = getattr(route.decoder.settings, "subject", None)
+        if route.normalizer is not None and isinstance(subject, str):
+            normalizer: Normalizer = builder.stage(route.normalizer, topics=(route.topic,))
+            found.append(SubjectRead(route.topic, subject, builder.reads(route.normalizer, normalizer)))
+    return found
+
+
 def administrations(
     resolved: ResolvedPipeline, plugins: Plugins, *, registry: Registry | None, storage: Path | None = None
 ) -> dict[str, Administration]:
@@ -212,16 +243,20 @@ class _Builder:
             decoder: Decoder = self.stage(route.decoder, topics=topics, reads=frozenset())
             return Route(route.topic, decoder, None, encoder)
         normalizer: Normalizer = self.stage(route.normalizer, topics=topics)
-        reads: object = getattr(normalizer, "reads", None)
-        if not isinstance(reads, frozenset):
-            raise StageContractError(
-                f"{self.name(route.normalizer.spec)} must say in `reads` which fields it reads, as a frozenset, not {reads!r}"
-            )
+        reads = self.reads(route.normalizer, normalizer)
         try:
             decoder = self.stage(route.decoder, topics=topics, reads=reads)
         except UnknownFieldError as error:
             raise _by_its_keys(normalizer, error, route.decoder.where) from error
         return Route(route.topic, decoder, normalizer, encoder)
+
+    def reads(self, stage: ResolvedStage, normalizer: Normalizer) -> FieldSet:
+        reads: object = getattr(normalizer, "reads", None)
+        if not isinstance(reads, frozenset):
+            raise StageContractError(
+                f"{self.name(stage.spec)} must say in `reads` which fields it reads, as a frozenset, not {reads!r}"
+            )
+        return reads
 
     def dead_letters(self, source: ResolvedStage) -> Sink:
         try:
