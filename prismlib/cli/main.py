@@ -30,6 +30,7 @@ COMMANDS = {
     "check": "prismlib.cli.check:check",
     "plugins": "prismlib.cli.plugins:plugins",
     "run": "prismlib.cli.run:run",
+    "schema": "prismlib.cli.schema:schema",
     "setup": "prismlib.cli.setup:setup",
 }
 """The core's own commands, imported when they are asked for. Plugins add theirs with the hook ``prism_commands``."""

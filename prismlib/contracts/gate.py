@@ -61,9 +61,9 @@ def _of_subject(
         Proposal(version.schema, str(folder.path_of(subject, f"v{version.number}")))
         for version in here[len(released) :]
     ]
-    upcoming = folder.path_of(subject, "next")
-    if upcoming.exists():
-        proposals.append(Proposal(_next(folder, subject, upcoming), str(upcoming)))
+    upcoming = proposal_of(folder, subject.name)
+    if upcoming is not None:
+        proposals.append(Proposal(upcoming, upcoming.where))
     if not proposals:
         yield Question(subject, released, None, consumers)
     for number, proposal in enumerate(proposals):
@@ -87,9 +87,13 @@ def version_of(registry: Registry, subject: str, number: int) -> Version:
     return Version(number, SchemaText(schema.text, imports, f"subject {subject} version {number}"))
 
 
-def _next(folder: DirectoryRegistry, subject: Subject, path: Path) -> SchemaText:
-    references = tuple(subject.references.get("next", ()))
-    return SchemaText(read_schema(path), imports_of(folder, references), str(path))
+def proposal_of(folder: DirectoryRegistry, name: str) -> SchemaText | None:
+    """The schema ``next.*`` of a subject with what it imports, or None where there is none. Raises as its file does."""
+    subject = folder.subject(name)
+    path = folder.path_of(subject, "next")
+    if not path.exists():
+        return None
+    return SchemaText(read_schema(path), imports_of(folder, subject.references.get("next", ())), str(path))
 
 
 def imports_of(registry: Registry, references: Sequence[Reference]) -> dict[str, str]:
