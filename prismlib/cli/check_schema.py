@@ -62,9 +62,9 @@ def command(
     now = datetime.now(UTC)
     with questions(asked, now) as found:
         reports = list(answer(found, now.date()))
-    from prismlib.cli import schema_reports  # noqa: PLC0415  # as above
+    from prismlib.cli.schema_reports import show  # noqa: PLC0415  # as above
 
-    schema_reports.show(reports, output)
+    show(reports, output)
     return exit_code(reports)
 
 

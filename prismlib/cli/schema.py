@@ -27,7 +27,7 @@ registry_option = click.option(
 )
 
 
-def _registry(app: App, url: str | None) -> Registry:
+def _registry(url: str | None) -> Registry:
     """The registry that was named, or the project's. Raises ConfigError."""
     project = load_project(Path.cwd())
     if url is not None:
@@ -52,7 +52,7 @@ def schema() -> None:
 @pass_app
 def list_(app: App, url: str | None, as_json: bool) -> None:  # noqa: FBT001  # click passes options by name
     """List the subjects with their latest version."""
-    registry = _registry(app, url)
+    registry = _registry(url)
     found = [registry.latest(name) for name in registry.subjects()]
     if as_json:
         print_json([_row(one) for one in found])
@@ -71,7 +71,7 @@ def list_(app: App, url: str | None, as_json: bool) -> None:  # noqa: FBT001  # 
 @pass_app
 def show(app: App, subject: str, version: int | None, url: str | None, as_json: bool) -> None:  # noqa: FBT001  # as above
     """Print one version of a subject, the latest by default, as it was registered."""
-    registry = _registry(app, url)
+    registry = _registry(url)
     found = registry.latest(subject) if version is None else registry.version(subject, version)
     if as_json:
         print_json({**_row(found), "schema": found.text})
@@ -95,7 +95,7 @@ def diff(
     as_json: bool,  # noqa: FBT001  # as above
 ) -> None:
     """Say what changed between two versions, by default the latest two; `next` is the proposal of a folder."""
-    registry = _registry(app, url)
+    registry = _registry(url)
     latest = registry.latest(subject)
     before, after = _two(registry, subject, latest, older, newer)
     fmt = load_format(latest.format)
@@ -165,8 +165,8 @@ def derive_(app: App, pipeline: Path, check_only: bool, as_json: bool) -> int:  
         )
     config = loaded.pipeline
     reads: dict[str, set[str]] = {}
-    for one in subjects_read(resolve(config, app.plugins), app.plugins):
-        reads.setdefault(one.subject, set()).update(one.reads)
+    for read in subjects_read(resolve(config, app.plugins), app.plugins):
+        reads.setdefault(read.subject, set()).update(read.reads)
     base = loaded.project.base
     files: list[Derived] = []
     for subject, fields in sorted(reads.items()):
