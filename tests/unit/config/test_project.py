@@ -86,7 +86,7 @@ def test_the_environment_comes_before_the_file(tmp_path: Path, monkeypatch: pyte
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('url = "contracts"', 'ulr = "contracts"', "unknown key 'registry.ulr'; did you mean 'url'?"),
+        ('url = "contracts"', 'ulr = "contracts"', "[registry]: unknown key 'ulr'; did you mean 'url'?"),
         ("[storage]", "[storrage]", "unknown key 'storrage'; did you mean 'storage'?"),
         ('to = [{ env = "PRISM_TEST_ALERT" }]', "to = [3]", "'alerts.to.0': must be a string"),
         ('schema = "schemas/flights-value/next.avsc"', "", "the key 'subject.0.schema' is missing"),
