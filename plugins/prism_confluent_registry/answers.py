@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 from prism_confluent_registry.connection import Answer, Connection
 from prismlib.contracts.registry import FormatName, Reference, RegisteredSchema
@@ -87,10 +87,10 @@ def first_use(answer: Answer, asked: str) -> tuple[str, int]:
     return min(uses, default=("", 0))
 
 
-def id_from(answer: Answer, asked: str) -> int:
-    """The id that a schema was registered with. Raises RegistryUnavailableError."""
+def number_from(answer: Answer, asked: str, key: Literal["id", "version"]) -> int:
+    """The id or version that an answer names. Raises RegistryUnavailableError."""
     try:
-        return _number(answer.body, "id", 0)
+        return _number(answer.body, key, 0 if key == "id" else 1)
     except _UnfitError as error:
         raise unfit(answer, asked, str(error)) from None
 

@@ -78,6 +78,8 @@ class Connection:
         self.name = ", ".join(address.url for address in addresses)
         self._timeout = timeout
         self._credentials = credentials
+        # What is that short is no secret, and would be found everywhere.
+        self._secrets = [one for one in (credentials.secrets if credentials else ()) if len(one) > 3]
         self._headers = {"accept": f"{_MEDIA_TYPE}, application/json", "accept-encoding": "identity"}
         if credentials is not None:
             self._headers["authorization"] = credentials.header
@@ -136,7 +138,7 @@ class Connection:
 
     def clean(self, text: str) -> str:
         """What a server said, fit for a message: one line, short, without credentials."""
-        for secret in self._credentials.secrets if self._credentials else ():
+        for secret in self._secrets:
             text = text.replace(secret, "***")
         text = "".join(c if c.isprintable() else " " for c in text)
         return " ".join(text.split())[:300]
@@ -186,6 +188,8 @@ class Connection:
             raise RegistryUnavailableError(
                 f"the schema registry at {address.url} answers {method} {path} with more than {MAX_ANSWER >> 20} MiB"
             )
+        if not data and status == 200:
+            return _NotNow("answers nothing")
         try:
             return Answer(status, orjson.loads(data), address.url)
         except orjson.JSONDecodeError as error:

@@ -9,12 +9,14 @@ from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
 
+import orjson
+
 from prism_confluent_registry.answers import (
     MAX_NUMBER,
     TYPES,
     first_use,
-    id_from,
     names_from,
+    number_from,
     numbers_from,
     refuse,
     refuse_schema,
@@ -23,7 +25,7 @@ from prism_confluent_registry.answers import (
 )
 from prism_confluent_registry.connection import Answer, Connection
 from prismlib.contracts.registry import FormatName, Reference, RegisteredSchema
-from prismlib.errors import RegistryUnavailableError, SchemaNotFoundError
+from prismlib.errors import RegistryUnavailableError, SchemaNotFoundError, SchemaParseError
 
 KEPT_SCHEMAS: Final = 10_000
 KEPT_CHARACTERS: Final = 32 << 20
@@ -80,18 +82,7 @@ class ConfluentRegistry:
 
     def version(self, subject: str, version: int) -> RegisteredSchema:
         """One released version."""
-        kept = self._kept.get((subject, version))
-        if kept is not None:
-            return kept
-        asked = f"/subjects/{self._quoted(subject)}/versions/{version}"
-        if not 1 <= version <= MAX_NUMBER:  # -1 would be the latest
-            raise SchemaNotFoundError(f"{self._connection.name}: {subject!r} has no version {version}")
-        answer = self._get(asked)
-        found = schema_from(answer, asked, subject)
-        if found.version != version:
-            raise unfit(answer, asked, f"it is version {found.version}")
-        self._kept.put((subject, version), found)
-        return found
+        return self._version(subject, version)
 
     def versions(self, subject: str) -> Sequence[int]:
         """All released versions, ascending; gaps are possible, for a registry can delete versions."""
@@ -120,18 +111,35 @@ class ConfluentRegistry:
         if references:
             body["references"] = [{"name": r.name, "subject": r.subject, "version": r.version} for r in references]
         until = self._connection.until()
-        answer = self._connection.ask("POST", f"{asked}/versions", body, until=until)
+        try:
+            answer = self._connection.ask("POST", f"{asked}/versions", body, until=until)
+        except orjson.JSONEncodeError as error:
+            raise SchemaParseError(f"the schema for {subject!r} holds text that is no Unicode: {error}") from error
         if answer.status != 200:
             refuse_schema(self._connection, answer, f"{asked}/versions", subject)
-        number = id_from(answer, f"{asked}/versions")
+        schema_id = number_from(answer, f"{asked}/versions", "id")
         # Where several servers are one registry, the one that is asked now may learn of the new version a moment later.
         answer = self._connection.ask("POST", asked, body, until=until, later={404})
         if answer.status != 200:
             refuse(self._connection, answer, asked)
+        # Only the version is taken from here: Apicurio leaves out the schema type in this answer.
+        found = self._version(subject, number_from(answer, asked, "version"), until)
+        if found.id != schema_id:
+            raise unfit(answer, asked, f"the id is {found.id}, and registering it gave {schema_id}")
+        return found
+
+    def _version(self, subject: str, version: int, until: float | None = None) -> RegisteredSchema:
+        kept = self._kept.get((subject, version))
+        if kept is not None:
+            return kept
+        asked = f"/subjects/{self._quoted(subject)}/versions/{version}"
+        if not 1 <= version <= MAX_NUMBER:  # -1 would be the latest
+            raise SchemaNotFoundError(f"{self._connection.name}: {subject!r} has no version {version}")
+        answer = self._get(asked, until)
         found = schema_from(answer, asked, subject)
-        if found.id != number:
-            raise unfit(answer, asked, f"the id is {found.id}, and registering it gave {number}")
-        self._kept.put((subject, found.version), found)
+        if found.version != version:
+            raise unfit(answer, asked, f"it is version {found.version}")
+        self._kept.put((subject, version), found)
         return found
 
     def _get(self, path: str, until: float | None = None) -> Answer:
