@@ -103,7 +103,7 @@ def test_a_schema_that_comes_back_later_is_refused(world: World) -> None:
     for text in (record("S", "a"), record("S", "a", "b"), record("S", "a")):
         world.source.add("s", text)
     with pytest.raises(
-        ContractError, match="subject s version 3: .* has this one as version 1, before version 2, which must"
+        ContractError, match=r"subject s version 3: .* has this one as version 1, before version 2, which must"
     ):
         world.publish("s")
 
@@ -113,7 +113,7 @@ def test_the_order_of_the_target_must_be_that_of_the_source(world: World) -> Non
     world.target.add("s", record("S", "a"))
     world.source.add("s", record("S", "a"))
     world.source.add("s", record("S", "b"))
-    with pytest.raises(ContractError, match="subject s version 2: .* as version 1, before version 2"):
+    with pytest.raises(ContractError, match=r"subject s version 2: .* as version 1, before version 2"):
         world.publish("s")
 
 
