@@ -20,9 +20,9 @@ class AnswersWithTheLatestOfAll(PlainRegistry):
         return self.latest(self.subjects()[-1])
 
 
-class InventsASubject(PlainRegistry):
+class NamesAnotherSubject(PlainRegistry):
     def by_id(self, schema_id):
-        return replace(super().by_id(schema_id), subject="unknown", version=1)
+        return replace(super().by_id(schema_id), subject=self.subjects()[-1])
 
 
 class RemembersTheLatest(PlainRegistry):
@@ -163,7 +163,7 @@ class HasNoLevels(PlainRegistry):
 BROKEN_REGISTRIES = [
     Broken("REG-01", ForgetsReferences, "it imports", PlainRegistryHarness),
     Broken("REG-01", AnswersWithTheLatestOfAll, "was asked for", PlainRegistryHarness),
-    Broken("REG-01", InventsASubject, "names ('unknown', 1)", PlainRegistryHarness),
+    Broken("REG-01", NamesAnotherSubject, "names b version 1, whose id is 2", PlainRegistryHarness),
     Broken("REG-02", RemembersTheLatest, "released was", PlainRegistryHarness),
     Broken("REG-02", TakesTheFirstForTheLatest, "released was", PlainRegistryHarness),
     Broken("REG-03", AnswersEveryVersionWithTheLatest, "since version 2 was released", PlainRegistryHarness),
