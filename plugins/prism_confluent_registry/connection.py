@@ -134,7 +134,9 @@ class Connection:
                 time.sleep(wait)
                 wait = 0.0
         told = "; ".join(f"{url} {problem}" for url, problem in problems.items()) or "there was no time left"
-        raise RegistryUnavailableError(f"the schema registry gave no answer within {self._timeout:g} s: {told}")
+        raise RegistryUnavailableError(
+            f"the schema registry gave no answer within {self._timeout:g} s: {told}; check url, and that the registry runs"
+        )
 
     def clean(self, text: str) -> str:
         """What a server said, fit for a message: one line, short, without credentials."""

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from prismlib.contracts.registry import RegisteredSchema, Registry, WritableRegistry
-from prismlib.errors import ContractError, IncompatibleSchemaError, SchemaParseError
+from prismlib.errors import ConfigError, ContractError, IncompatibleSchemaError, SchemaParseError
 
 
-def publish(source: Registry, target: WritableRegistry, subjects: Iterable[str]) -> list[RegisteredSchema]:
+def publish(source: Registry, target: Registry | WritableRegistry, subjects: Iterable[str]) -> list[RegisteredSchema]:
     """Register every released version of some subjects, and of what they import.
 
     A version comes after all earlier ones of its subject, and after those that it imports, with theirs before them. What the
@@ -20,7 +20,7 @@ def publish(source: Registry, target: WritableRegistry, subjects: Iterable[str])
 
     Args:
         source: where schemas are released.
-        target: where they are wanted as well.
+        target: where they are wanted as well; a WritableRegistry.
         subjects: which ones, in the order wanted where nothing else decides.
 
     Returns:
@@ -30,8 +30,10 @@ def publish(source: Registry, target: WritableRegistry, subjects: Iterable[str])
         ContractError: versions import each other in a circle, or the target cannot keep the order of a subject's versions.
         SchemaNotFoundError: the source has no such subject, or not what one imports.
         SchemaParseError, IncompatibleSchemaError, RegistryUnavailableError: as of ``register``; the message names the version.
-        ConfigError: the source is not in order.
+        ConfigError: the source is not in order, or the target cannot be written.
     """
+    if not isinstance(target, WritableRegistry):
+        raise ConfigError(f"{target!r} takes no schemas; name a registry over HTTP, for instance in PRISM_REGISTRY_URL")
     published: dict[tuple[str, int], RegisteredSchema] = {}
     newest: dict[str, int] = {}
     for schema in _InOrder(source).all(subjects):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from prismlib.contracts.directory import DirectoryRegistry
 from prismlib.contracts.publish import publish
 from prismlib.contracts.registry import Reference, resolve_references
 from prismlib.errors import (
+    ConfigError,
     ContractError,
     IncompatibleSchemaError,
     RegistryUnavailableError,
@@ -131,6 +134,11 @@ def test_what_is_not_released_is_named(world: World) -> None:
     for subject in ("a", "nobody"):
         with pytest.raises(SchemaNotFoundError):
             world.publish(subject)
+
+
+def test_a_folder_takes_no_schemas(world: World, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^DirectoryRegistry\(.*\) takes no schemas; name a registry over HTTP"):
+        publish(PlainRegistry(world.source), DirectoryRegistry(tmp_path), [])
 
 
 def test_a_refusal_names_the_version(world: World) -> None:
