@@ -17,15 +17,15 @@ from cryptography.hazmat.primitives import serialization
 from prism_confluent_registry.access import Address, addresses
 from prismlib.config.model import Secret
 from prismlib.errors import ConfigError, RegistryUnavailableError
+from tests.http_server import HttpServer, Reply
 from tests.plugins.prism_confluent_registry.client import connect
-from tests.plugins.prism_confluent_registry.fault_server import FaultServer, Reply
 
-FINE = Reply(["a"])
+FINE = Reply(200, ["a"])
 ELSEWHERE = "https://registry.example.org"
 
 
 def test_a_token_is_sent_as_bearer_and_a_password_as_basic() -> None:
-    with FaultServer(lambda _: FINE) as server:
+    with HttpServer(lambda _: FINE) as server:
         connect(server.url, token=Secret("t")).subjects()
         connect(server.url, user="üser", password=Secret("p:ä")).subjects()
         connect(server.url).subjects()
@@ -37,7 +37,7 @@ def test_a_token_is_sent_as_bearer_and_a_password_as_basic() -> None:
 
 
 def test_the_path_of_the_address_comes_before_that_of_the_question() -> None:
-    with FaultServer(lambda _: FINE) as server:
+    with HttpServer(lambda _: FINE) as server:
         connect(f"{server.url}/apis/ccompat/v7/").subjects()
         assert server.seen[0].path == "/apis/ccompat/v7/subjects"
 
@@ -134,17 +134,17 @@ def authority(tmp_path: Path) -> Authority:
 
 
 @pytest.fixture
-def encrypted(authority: Authority) -> Iterator[FaultServer]:
-    with FaultServer(lambda _: FINE, authority.context()) as server:
+def encrypted(authority: Authority) -> Iterator[HttpServer]:
+    with HttpServer(lambda _: FINE, authority.context()) as server:
         yield server
 
 
-def test_tls_with_an_authority_of_our_own(encrypted: FaultServer, tmp_path: Path) -> None:
+def test_tls_with_an_authority_of_our_own(encrypted: HttpServer, tmp_path: Path) -> None:
     registry = connect(encrypted.url, tmp_path, ca="ca.pem", token="t")
     assert registry.subjects() == registry.subjects() == ["a"]
 
 
-def test_a_certificate_that_is_not_trusted_is_refused_at_once(encrypted: FaultServer, tmp_path: Path) -> None:
+def test_a_certificate_that_is_not_trusted_is_refused_at_once(encrypted: HttpServer, tmp_path: Path) -> None:
     with pytest.raises(RegistryUnavailableError, match=r"certificate .* is not trusted .*; set ca to the file"):
         connect(encrypted.url, tmp_path, token="t").subjects()
     another_host = encrypted.url.replace("localhost", "127.0.0.1")
@@ -157,7 +157,7 @@ def test_a_certificate_that_is_not_trusted_is_refused_at_once(encrypted: FaultSe
 def test_a_server_that_asks_for_a_certificate_gets_ours(
     authority: Authority, tmp_path: Path, keys: dict[str, str]
 ) -> None:
-    with FaultServer(lambda _: FINE, authority.context(ask=True)) as server:
+    with HttpServer(lambda _: FINE, authority.context(ask=True)) as server:
         assert connect(server.url, tmp_path, ca="ca.pem", **keys).subjects() == ["a"]
         with pytest.raises(RegistryUnavailableError, match=r"over TLS .* it may ask for a certificate of ours"):
             connect(server.url, tmp_path, ca="ca.pem", timeout="500ms").subjects()

@@ -18,8 +18,8 @@ from prismlib.errors import (
     SchemaNotFoundError,
     SchemaParseError,
 )
-from tests.plugins.prism_confluent_registry.client import connect
-from tests.plugins.prism_confluent_registry.fault_server import Answer, FaultServer, Reply, Seen, says
+from tests.http_server import Answer, HttpServer, Reply, Seen
+from tests.plugins.prism_confluent_registry.client import connect, says
 
 MISSING = says(404, 40403, "Schema not found")
 
@@ -27,7 +27,7 @@ MISSING = says(404, 40403, "Schema not found")
 class Pages:
     """A server whose pages are given by method and path; everything else is not found."""
 
-    def __init__(self, server: FaultServer) -> None:
+    def __init__(self, server: HttpServer) -> None:
         self.pages: dict[str, Answer] = {}
         self._server = server
         server.reply = self._reply
@@ -36,7 +36,7 @@ class Pages:
         return self.pages.get(f"{seen.method} {seen.path}", MISSING)
 
     def __setitem__(self, key: str, answer: Any) -> None:
-        self.pages[key] = answer if isinstance(answer, Reply) else Reply(answer)
+        self.pages[key] = answer if isinstance(answer, Reply) else Reply(200, answer)
 
     @property
     def asked(self) -> list[str]:
@@ -51,18 +51,18 @@ class Pages:
 
 
 @pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with FaultServer(lambda _: MISSING) as server:
+def server() -> Iterator[HttpServer]:
+    with HttpServer(lambda _: MISSING) as server:
         yield server
 
 
 @pytest.fixture
-def pages(server: FaultServer) -> Pages:
+def pages(server: HttpServer) -> Pages:
     return Pages(server)
 
 
 @pytest.fixture
-def registry(server: FaultServer) -> ConfluentRegistry:
+def registry(server: HttpServer) -> ConfluentRegistry:
     return connect(server.url)
 
 
@@ -89,7 +89,7 @@ def test_an_id_is_asked_once_and_names_its_first_subject(pages: Pages, registry:
     assert pages.sent[0].headers["accept"] == "application/vnd.schemaregistry.v1+json, application/json"
 
 
-@pytest.mark.parametrize("answer", [says(404, 404, "HTTP 404 Not Found"), Reply(b"<html>", 404), says(405, 405)])
+@pytest.mark.parametrize("answer", [says(404, 404, "HTTP 404 Not Found"), Reply(404, b"<html>"), says(405, 405)])
 def test_a_registry_that_cannot_name_the_subjects_of_an_id_is_asked_once_too(
     pages: Pages, registry: ConfluentRegistry, answer: Reply
 ) -> None:
@@ -104,7 +104,7 @@ def test_a_schema_is_answered_although_its_subjects_cannot_be_asked_for_now(
     pages: Pages, registry: ConfluentRegistry
 ) -> None:
     pages["GET /schemas/ids/7"] = {"schema": '"int"'}
-    pages["GET /schemas/ids/7/versions"] = Reply(status=403)
+    pages["GET /schemas/ids/7/versions"] = Reply(403)
     assert registry.by_id(7) == RegisteredSchema(7, "", 0, "avro", '"int"')
     pages["GET /schemas/ids/7/versions"] = [{"subject": "a", "version": 1}]
     assert registry.by_id(7).subject == "a"
@@ -261,10 +261,10 @@ def test_a_schema_type_that_is_none_of_ours_is_named(pages: Pages, registry: Con
         (says(404, 40401), SchemaNotFoundError, "said the registry"),
         (says(404, 40406), SchemaNotFoundError, "said the registry"),
         (says(404, 404), RegistryUnavailableError, "not in the words of a schema registry; check the path in url"),
-        (Reply(b"<html>gone</html>", 404), RegistryUnavailableError, "that no proxy answers in its place"),
-        (Reply(["odd"], 404), RegistryUnavailableError, "check the path"),
+        (Reply(404, b"<html>gone</html>"), RegistryUnavailableError, "that no proxy answers in its place"),
+        (Reply(404, ["odd"]), RegistryUnavailableError, "check the path"),
         (says(422, 42202), RegistryUnavailableError, "status 422, error 42202: said the registry"),
-        (Reply(b"", 400), RegistryUnavailableError, "status 400: no reason given"),
+        (Reply(400, b""), RegistryUnavailableError, "status 400: no reason given"),
         (says(400, 400, "a\n\x1b[31m" + "b" * 999), RegistryUnavailableError, r"status 400: a \[31mb{290,299}$"),
     ],
 )
@@ -300,21 +300,21 @@ def test_registering_reads_back_what_the_registry_made_of_it(pages: Pages, regis
 
 
 def test_the_type_of_an_avro_schema_is_left_out(pages: Pages, registry: ConfluentRegistry) -> None:
-    pages["POST /subjects/s/versions"] = Reply(status=400)
+    pages["POST /subjects/s/versions"] = Reply(400)
     with pytest.raises(RegistryUnavailableError):
         registry.register("s", "avro", '"int"')
     assert pages.sent[0].json() == {"schema": '"int"'}
 
 
 def test_a_new_version_that_one_server_does_not_know_yet_is_waited_for(
-    server: FaultServer, registry: ConfluentRegistry
+    server: HttpServer, registry: ConfluentRegistry
 ) -> None:
     unknown = iter([MISSING, MISSING])
 
     def reply(seen: Seen) -> Answer:
         if seen.path.endswith("/versions"):
-            return Reply({"id": 9})
-        return next(unknown, Reply({"version": 1})) if seen.method == "POST" else Reply(released("s", 1, 9))
+            return Reply(200, {"id": 9})
+        return next(unknown, Reply(200, {"version": 1})) if seen.method == "POST" else Reply(200, released("s", 1, 9))
 
     server.reply = reply
     assert registry.register("s", "avro", '"int"').version == 1
@@ -336,7 +336,7 @@ def test_another_id_than_registering_gave_is_not_believed(pages: Pages, registry
             IncompatibleSchemaError,
             r"refuses the schema for the subject 's': status 409: field x",
         ),
-        (Reply(b"conflict", 409), RegistryUnavailableError, "status 409"),
+        (Reply(409, b"conflict"), RegistryUnavailableError, "status 409"),
         (says(422, 42201, "no type"), SchemaParseError, "status 422, error 42201: no type"),
         (says(404, 40401, "no such reference"), SchemaParseError, "no such reference"),
         (says(422, 42205, "read only"), RegistryUnavailableError, "error 42205: read only"),

@@ -12,14 +12,14 @@ import urllib3
 
 from prism_confluent_registry.registry import ConfluentRegistry
 from prismlib.testing.registry_conformance import RegistryConformance, Release, WritableRegistryConformance
+from tests.http_server import HttpServer, Reply, Seen
 from tests.plugins.prism_confluent_registry.client import connect
-from tests.plugins.prism_confluent_registry.fault_server import FaultServer, Reply, Seen
 
 pytestmark = pytest.mark.real
 
 
 class RealHarness:
-    def __init__(self, url: str, front: FaultServer) -> None:
+    def __init__(self, url: str, front: HttpServer) -> None:
         self._url = url
         self._front = front
         self._run = uuid.uuid4().hex[:12]
@@ -52,14 +52,14 @@ class RealHarness:
 
     def _forward(self, seen: Seen) -> Reply:
         if self._away:  # so that nobody waits for the time limit
-            return Reply(status=503, headers={"retry-after": "3600"})
+            return Reply(503, headers={"retry-after": "3600"})
         kept = {name: seen.headers[name] for name in ("accept", "content-type") if name in seen.headers}
         answer = self._pool.request(seen.method, self._url + seen.path, body=seen.body or None, headers=kept)
-        return Reply(answer.data, answer.status)
+        return Reply(answer.status, answer.data)
 
 
 class TestConfluentRegistry(RegistryConformance, WritableRegistryConformance):
     @pytest.fixture
     def harness(self, schema_registry: Any) -> Iterator[RealHarness]:
-        with FaultServer(lambda _: Reply()) as front:
+        with HttpServer(lambda _: Reply(200)) as front:
             yield RealHarness(schema_registry.url, front)

@@ -16,10 +16,10 @@ import pytest
 import prism_confluent_registry.connection
 from prismlib.contracts.framing import WriterSchemas, header
 from prismlib.errors import RegistryUnavailableError, SchemaDriftError
+from tests.http_server import HttpServer, Reply, Wire, answers
 from tests.plugins.prism_confluent_registry.client import connect
-from tests.plugins.prism_confluent_registry.fault_server import FaultServer, Reply, Wire, one_after_the_other
 
-FINE = Reply(["a"])
+FINE = Reply(200, ["a"])
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 
 
@@ -41,7 +41,7 @@ def nowhere() -> Iterator[str]:
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 def test_a_server_that_fails_for_a_moment_is_asked_again(sleeps: list[float], status: int) -> None:
-    with FaultServer(one_after_the_other(Reply(status=status), Reply(status=status), FINE)) as server:
+    with HttpServer(answers(Reply(status), Reply(status), FINE)) as server:
         assert connect(server.url).subjects() == ["a"]
         assert len(server.seen) == 3
     first, second = sleeps
@@ -50,7 +50,7 @@ def test_a_server_that_fails_for_a_moment_is_asked_again(sleeps: list[float], st
 
 @pytest.mark.parametrize("status", [400, 404, 405, 413, 422, 501])
 def test_a_refusal_is_not_asked_again(sleeps: list[float], status: int) -> None:
-    with FaultServer(lambda _: Reply(status=status)) as server:
+    with HttpServer(lambda _: Reply(status)) as server:
         with pytest.raises(RegistryUnavailableError):
             connect(server.url).subjects()
         assert len(server.seen) == 1
@@ -58,17 +58,17 @@ def test_a_refusal_is_not_asked_again(sleeps: list[float], status: int) -> None:
 
 
 def test_retry_after_is_honoured(sleeps: list[float]) -> None:
-    later = Reply(status=429, headers={"retry-after": "1"})
-    with FaultServer(one_after_the_other(later, FINE)) as server:
+    later = Reply(429, headers={"retry-after": "1"})
+    with HttpServer(answers(later, FINE)) as server:
         assert connect(server.url).subjects() == ["a"]
     assert sleeps == [1.0]
 
 
 def test_retry_after_may_be_a_date(sleeps: list[float]) -> None:
-    past = Reply(status=503, headers={"retry-after": formatdate(0)})
-    soon = Reply(status=503, headers={"retry-after": formatdate(4e9)})
-    odd = Reply(status=503, headers={"retry-after": "soon"})
-    with FaultServer(one_after_the_other(past, odd, soon)) as server:
+    past = Reply(503, headers={"retry-after": formatdate(0)})
+    soon = Reply(503, headers={"retry-after": formatdate(4e9)})
+    odd = Reply(503, headers={"retry-after": "soon"})
+    with HttpServer(answers(past, odd, soon)) as server:
         with pytest.raises(
             RegistryUnavailableError, match=r"no answer within 2 s: http://localhost:\d+ answers 503; check url"
         ):
@@ -102,7 +102,7 @@ def wires() -> Iterator[tuple[str, Wire]]:
 @pytest.mark.parametrize("wire", [pytest.param(wire, id=name) for name, wire in wires()])
 def test_what_is_no_whole_answer_in_time_is_unavailable(wire: Wire) -> None:
     with (
-        FaultServer(lambda _: wire) as server,
+        HttpServer(lambda _: wire) as server,
         pytest.raises(
             RegistryUnavailableError,
             match=f"no answer within 0.5 s: {server.url} (does not|closed|cannot|answers nothing)",
@@ -113,14 +113,14 @@ def test_what_is_no_whole_answer_in_time_is_unavailable(wire: Wire) -> None:
 
 def test_after_a_cut_off_answer_the_next_is_whole() -> None:
     cut = Wire([HEAD + b"content-length: 9\r\n\r\n[1"])
-    with FaultServer(one_after_the_other(cut, FINE)) as server:
+    with HttpServer(answers(cut, FINE)) as server:
         assert connect(server.url).subjects() == ["a"]
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-encoding": "gzip"}])
 def test_what_is_not_json_is_a_proxy(headers: dict[str, str]) -> None:
     with (
-        FaultServer(lambda _: Reply(b"\x1f\x8b<html>", headers=headers)) as server,
+        HttpServer(lambda _: Reply(200, b"\x1f\x8b<html>", headers=headers)) as server,
         pytest.raises(RegistryUnavailableError, match="not JSON; is it a proxy and not the registry"),
     ):
         connect(server.url).subjects()
@@ -131,7 +131,7 @@ def test_an_endless_answer_is_not_read_to_its_end(head: bytes) -> None:
     sent = itertools.count()
     pieces = itertools.chain([head], (b" " * (1 << 20) for _ in sent))
     with (
-        FaultServer(lambda _: Wire(pieces)) as server,
+        HttpServer(lambda _: Wire(pieces)) as server,
         pytest.raises(RegistryUnavailableError, match="answers GET /subjects with more than 8 MiB"),
     ):
         connect(server.url, timeout="60s").subjects()
@@ -140,15 +140,15 @@ def test_an_endless_answer_is_not_read_to_its_end(head: bytes) -> None:
 
 def test_deep_nesting_is_no_answer() -> None:
     with (
-        FaultServer(lambda _: Reply(b"[" * 100_000)) as server,
+        HttpServer(lambda _: Reply(200, b"[" * 100_000)) as server,
         pytest.raises(RegistryUnavailableError, match="not JSON"),
     ):
         connect(server.url).subjects()
 
 
 def test_a_redirect_is_not_followed_and_no_credentials_leave() -> None:
-    with FaultServer(lambda _: FINE) as other, FaultServer(lambda _: FINE) as server:
-        server.reply = lambda _: Reply(status=307, headers={"location": other.url + "/subjects"})
+    with HttpServer(lambda _: FINE) as other, HttpServer(lambda _: FINE) as server:
+        server.reply = lambda _: Reply(307, headers={"location": other.url + "/subjects"})
         with pytest.raises(RegistryUnavailableError, match=r"redirects \(status 307\).*set url to where it really is"):
             connect(server.url, token="hush").subjects()
         assert len(server.seen) == 1
@@ -158,13 +158,13 @@ def test_a_redirect_is_not_followed_and_no_credentials_leave() -> None:
 def test_several_addresses_are_tried_in_turn_and_the_one_that_answers_is_kept(
     nowhere: str, sleeps: list[float]
 ) -> None:
-    with FaultServer(lambda _: Reply(status=503)) as failing, FaultServer(lambda _: FINE) as fine:
+    with HttpServer(lambda _: Reply(503)) as failing, HttpServer(lambda _: FINE) as fine:
         registry = connect(f"{nowhere}, {failing.url},{fine.url}/")
         assert registry.subjects() == ["a"]
         assert (len(failing.seen), len(fine.seen)) == (1, 1)
         assert registry.subjects() == ["a"]
         assert (len(failing.seen), len(fine.seen)) == (1, 2), "the one that answered is asked first"
-        fine.reply = lambda _: Reply(status=502)
+        fine.reply = lambda _: Reply(502)
         failing.reply = lambda _: FINE
         assert registry.subjects() == ["a"]
         assert len(fine.seen) == 3
@@ -172,12 +172,12 @@ def test_several_addresses_are_tried_in_turn_and_the_one_that_answers_is_kept(
 
 
 def test_an_address_that_swallows_everything_leaves_time_for_the_others() -> None:
-    with FaultServer(lambda _: Wire([b""], pause=60)) as silent, FaultServer(lambda _: FINE) as fine:
+    with HttpServer(lambda _: Wire([b""], pause=60)) as silent, HttpServer(lambda _: FINE) as fine:
         assert connect(f"{silent.url},{fine.url}", timeout="1s").subjects() == ["a"]
 
 
 def test_all_addresses_are_named_when_none_answers(nowhere: str) -> None:
-    with FaultServer(lambda _: Reply(status=503)) as failing:
+    with HttpServer(lambda _: Reply(503)) as failing:
         with pytest.raises(RegistryUnavailableError) as caught:
             connect(f"{nowhere},{failing.url}", timeout="300ms").subjects()
         assert f"{nowhere} cannot be reached: Connection refused; {failing.url} answers 503" in str(caught.value)
@@ -198,7 +198,7 @@ def test_refused_credentials_are_named_and_never_shown(
     caplog: pytest.LogCaptureFixture, keys: dict[str, Any], status: int, said: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with FaultServer(lambda _: Reply({"error_code": status, "message": "no"}, status)) as server:
+    with HttpServer(lambda _: Reply(status, {"error_code": status, "message": "no"})) as server:
         registry = connect(server.url, **keys)
         with pytest.raises(RegistryUnavailableError) as caught:
             registry.subjects()
@@ -208,22 +208,22 @@ def test_refused_credentials_are_named_and_never_shown(
 
 
 def test_a_server_that_repeats_our_credentials_does_not_show_them() -> None:
-    with FaultServer(lambda _: FINE) as server:
-        server.reply = lambda seen: Reply({"error_code": 400, "message": f"got {seen.headers['authorization']}"}, 400)
+    with HttpServer(lambda _: FINE) as server:
+        server.reply = lambda seen: Reply(400, {"error_code": 400, "message": f"got {seen.headers['authorization']}"})
         for keys in ({"token": "hush-token"}, {"user": "u", "password": "hush-pw"}):
             with pytest.raises(RegistryUnavailableError, match=r"got (Bearer|Basic) \*\*\*$"):
                 connect(server.url, **keys).subjects()
 
 
 def test_threads_share_one_registry_whose_server_flaps() -> None:
-    flap = itertools.cycle([Reply(status=503), FINE, Wire([]), FINE, FINE])
+    flap = itertools.cycle([Reply(503), FINE, Wire([]), FINE, FINE])
     lock = threading.Lock()
 
     def reply(_: object) -> Reply | Wire:
         with lock:
             return next(flap)
 
-    with FaultServer(reply) as server, ThreadPoolExecutor(8) as threads:
+    with HttpServer(reply) as server, ThreadPoolExecutor(8) as threads:
         registry = connect(server.url, timeout="30s")
         assert list(threads.map(lambda _: registry.subjects(), range(80))) == [["a"]] * 80
 

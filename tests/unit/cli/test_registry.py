@@ -7,26 +7,27 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.plugins.prism_confluent_registry.fault_server import Answer, FaultServer, Reply, Seen, says
+from tests.http_server import Answer, HttpServer, Reply, Seen
+from tests.plugins.prism_confluent_registry.client import says
 from tests.unit.cli.conftest import Result, Site
 
 
 def registry(seen: Seen) -> Answer:
     if seen.headers.get("authorization") != "Bearer hush":
-        return Reply(status=401)
+        return Reply(401)
     if seen.path == "/subjects":
-        return Reply(["words-value"])
+        return Reply(200, ["words-value"])
     if seen.path == "/subjects/words-value/versions/latest":
-        return Reply({"subject": "words-value", "version": 3, "id": 7, "schema": '"string"'})
+        return Reply(200, {"subject": "words-value", "version": 3, "id": 7, "schema": '"string"'})
     return says(404, 40401, "Subject not found")
 
 
 @pytest.fixture
-def server(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultServer]:
+def server(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpServer]:
     monkeypatch.setenv("PRISM_PLUGINS", "tape,confluent_registry")
     monkeypatch.setenv("REGISTRY_TOKEN", "hush")
     site.edit('type = "plain"', 'type = "plain", subject = "words-value"')
-    with FaultServer(registry) as server:
+    with HttpServer(registry) as server:
         configure(site, f'url = "{server.url}"\ntoken = {{ env = "REGISTRY_TOKEN" }}\ntimeout = "300ms"')
         yield server
 
@@ -40,7 +41,7 @@ def found(result: Result) -> list[tuple[str, str, str]]:
     return [(check["what"], check["state"], check["detail"]) for check in json.loads(result.out)]
 
 
-def test_check_names_the_registry_and_finds_the_subjects_in_it(site: Site, server: FaultServer) -> None:
+def test_check_names_the_registry_and_finds_the_subjects_in_it(site: Site, server: HttpServer) -> None:
     result = site.prism("check", site.path, "--json")
     checks = found(result)
     assert ("registry", "ok", f"{server.url}: 1 subject") in checks
@@ -54,8 +55,8 @@ def test_check_names_the_registry_and_finds_the_subjects_in_it(site: Site, serve
     assert result.code == 2
 
 
-def test_check_says_once_that_the_registry_is_away(site: Site, server: FaultServer) -> None:
-    server.reply = lambda _: Reply(status=503)
+def test_check_says_once_that_the_registry_is_away(site: Site, server: HttpServer) -> None:
+    server.reply = lambda _: Reply(503)
     result = site.prism("check", site.path, "--json")
     (unreachable,) = (check for check in found(result) if check[1] != "ok" and check[0] != "alerts")
     assert unreachable[:2] == ("registry", "unreachable")
@@ -63,7 +64,7 @@ def test_check_says_once_that_the_registry_is_away(site: Site, server: FaultServ
     assert result.code == 3
 
 
-def test_a_refused_token_is_named(site: Site, server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_token_is_named(site: Site, server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRISM_REGISTRY_TOKEN", "hush-another")
     result = site.prism("check", site.path, "--json")
     (refused,) = (check for check in found(result) if check[1] == "unreachable")
@@ -71,9 +72,7 @@ def test_a_refused_token_is_named(site: Site, server: FaultServer, monkeypatch: 
     assert result.code == 3
 
 
-def test_the_environment_comes_before_the_file(
-    site: Site, server: FaultServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_environment_comes_before_the_file(site: Site, server: HttpServer, monkeypatch: pytest.MonkeyPatch) -> None:
     configure(site, 'url = "http://127.0.0.1:1"\ntoken = "hush-of-the-file"')
     monkeypatch.setenv("PRISM_REGISTRY_URL", server.url)
     monkeypatch.setenv("PRISM_REGISTRY_TOKEN", "hush")
@@ -89,7 +88,7 @@ def test_the_environment_comes_before_the_file(
         ('url = "ftp://h"', "[registry]: url begins with 'ftp:', and no installed plugin offers the registry 'ftp'"),
     ],
 )
-def test_wrong_settings_are_told_once_with_the_file(site: Site, server: FaultServer, table: str, said: str) -> None:
+def test_wrong_settings_are_told_once_with_the_file(site: Site, server: HttpServer, table: str, said: str) -> None:
     configure(site, table)
     result = site.prism("run", site.path)
     assert result.code == 2
@@ -99,5 +98,5 @@ def test_wrong_settings_are_told_once_with_the_file(site: Site, server: FaultSer
     assert [what for what, state, _ in checks if state == "wrong"] == ["project"]
 
 
-def test_plugins_lists_the_registry(site: Site, server: FaultServer) -> None:
+def test_plugins_lists_the_registry(site: Site, server: HttpServer) -> None:
     assert "registry confluent" in site.prism("plugins").out

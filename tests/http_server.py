@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias, TypeVar
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Seen:
 class Reply:
     """A whole answer; a body that is no bytes is sent as JSON."""
 
-    body: Any = None
-    status: int = 200
+    status: int
+    body: Any = b"{}"
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -40,11 +40,12 @@ class Wire:
     pause: float = 0.0
 
 
-Answer = Reply | Wire
+Answer: TypeAlias = Reply | Wire
+AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
 
 
-class FaultServer:
-    """Answers every request with what ``reply`` makes of it, and keeps what it has seen."""
+class HttpServer:
+    """Answers every request with what ``reply`` makes of it, and keeps what it has ``seen``."""
 
     def __init__(self, reply: Callable[[Seen], Answer], tls: ssl.SSLContext | None = None) -> None:
         self.reply = reply
@@ -58,8 +59,7 @@ class FaultServer:
             def handle_request(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 seen = Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
-                server.seen.append(seen)
-                answer = server.reply(seen)
+                answer = server.answer(seen)
                 if isinstance(answer, Wire):
                     self.close_connection = True
                     for piece in answer.pieces:
@@ -69,12 +69,13 @@ class FaultServer:
                     return
                 data = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
                 self.send_response(answer.status)
-                for name, value in {"content-length": str(len(data)), **answer.headers}.items():
+                for name, value in {"content-type": "application/json", **answer.headers}.items():
                     self.send_header(name, value)
+                self.send_header("content-length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
 
-            do_GET = do_POST = handle_request  # noqa: N815 - the names are http.server's
+            do_GET = do_POST = do_PUT = do_DELETE = handle_request  # noqa: N815 - the names are http.server's
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -92,6 +93,10 @@ class FaultServer:
         self.url = f"{'https' if tls else 'http'}://localhost:{self.port}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
 
+    def answer(self, request: Seen) -> Answer:
+        self.seen.append(request)
+        return self.reply(request)
+
     def __enter__(self) -> Self:
         self._thread.start()
         return self
@@ -105,12 +110,7 @@ class FaultServer:
         self._thread.join()
 
 
-def one_after_the_other(*answers: Answer) -> Callable[[Seen], Answer]:
-    """Give these answers in turn, and the last one for ever."""
-    left = list(answers)
+def answers(*given: AnyAnswer) -> Callable[[Seen], AnyAnswer]:
+    """Give these answers one after the other, and the last one for ever."""
+    left = list(given)
     return lambda _: left.pop(0) if len(left) > 1 else left[0]
-
-
-def says(status: int, code: int, message: str = "said the registry") -> Reply:
-    """An error in a registry's words."""
-    return Reply({"error_code": code, "message": message}, status)
