@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import functools
 import http.client
 import io
@@ -22,6 +21,7 @@ import urllib3.connection
 
 from prism_confluent_registry.access import Address, Credentials
 from prismlib.errors import RegistryUnavailableError
+from prismlib.http import retry_after_seconds
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ class Connection:
             return _NotNow(self.clean(_why(error)))
         status = response.status
         if status in _LATER or status in later:
-            return _NotNow(f"answers {status}", _seconds(response.headers.get("retry-after")))
+            return _NotNow(f"answers {status}", retry_after_seconds(response.headers.get("retry-after")) or 0.0)
         if status in {401, 403}:
             raise RegistryUnavailableError(self._refused(address, status))
         if 300 <= status < 400:
@@ -297,15 +297,3 @@ def _why(error: urllib3.exceptions.HTTPError) -> str:
     if isinstance(error, urllib3.exceptions.ProtocolError):
         return "closed the connection, or did not answer in HTTP"
     return f"cannot be asked: {type(error).__name__}"
-
-
-def _seconds(header: str | None) -> float:
-    """Seconds of a Retry-After header, which holds a number or a date."""
-    if header is None:
-        return 0.0
-    if header.strip().isdigit():
-        return float(header)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
-        return 0.0
