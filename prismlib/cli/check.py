@@ -58,14 +58,16 @@ def _checks(path: Path, plugins: Plugins) -> Iterator[Check]:
         return
     yield Check("pipeline file", "ok", f"{path}: {config.name}, of {config.owner} ({config.contact})")
     registry = storage = None
+    buildable = True  # stages are built from the project and its schemas; what is wrong with those is told once
     try:
         project = load_project(config.base)
         storage = project.storage_path
-        registry = open_project_registry(project)
+        registry = open_project_registry(project, plugins)
         yield Check("project", "ok", str(project.path or "no prism.toml above the pipeline file; defaults apply"))
         yield _alerts(project)
     except PrismError as error:
         yield from _failures("project", error)
+        buildable = False
     try:
         resolved = resolve(config, plugins)
     except ConfigError as error:
@@ -74,8 +76,13 @@ def _checks(path: Path, plugins: Plugins) -> Iterator[Check]:
     yield Check("stages", "ok", ", ".join(dict.fromkeys(_types(resolved))))
     yield from _environment(resolved)
     if registry is not None:
-        yield from _schemas(resolved, registry)
-    yield from _built(config, plugins, registry, storage)
+        answer = _registry(registry, project.registry.url)
+        yield from answer
+        buildable = all(one.state == "ok" for one in answer)
+        if buildable:
+            yield from _schemas(resolved, registry)
+    if buildable:
+        yield from _built(config, plugins, registry, storage)
     yield from _servers(resolved, plugins, registry, storage)
 
 
@@ -112,6 +119,15 @@ def _environment(resolved: ResolvedPipeline) -> Iterator[Check]:
         yield Check("environment", "ok", f"{variable} replaces a key of the file")
     for variable in resolved.passed_over:
         yield Check("environment", "warning", f"{variable} is set, and no stage of this pipeline has such a key")
+
+
+def _registry(registry: Registry, url: str) -> Sequence[Check]:
+    """Whether it answers."""
+    try:
+        count = len(registry.subjects())
+    except PrismError as error:
+        return list(_failures("registry", error))
+    return [Check("registry", "ok", f"{url}: {count} subject{'' if count == 1 else 's'}")]
 
 
 def _schemas(resolved: ResolvedPipeline, registry: Registry) -> Iterator[Check]:

@@ -66,11 +66,11 @@ def run(
     packages = {plugin.module.partition(".")[0] for plugin in app.plugins.loaded}
     logs.configure(log_format, log_level, worker if workers == 1 else "supervisor", packages)
     if workers > 1:
-        config = load(pipeline).pipeline
+        config = load(pipeline, app.plugins).pipeline
         _check_topics(config, accept_recreated)
         resolve(config, app.plugins)  # what is wrong with the file is told once, not by every worker
         return _supervise(app, pipeline, worker, workers, accept_recreated, until_idle, log_format, log_level)
-    loaded = load(pipeline)
+    loaded = load(pipeline, app.plugins)
     _check_topics(loaded.pipeline, accept_recreated)
     assembled = assemble(
         loaded.pipeline,

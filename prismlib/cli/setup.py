@@ -57,7 +57,7 @@ def setup(app: App, pipeline: Path, yes: bool, as_json: bool) -> int:  # noqa: F
 @contextlib.contextmanager
 def _plan(app: App, path: Path) -> Iterator[Sequence[SetupStep]]:
     """The steps of both sides; what both sides need, such as the dead letter topic, once."""
-    loaded = load(path)
+    loaded = load(path, app.plugins)
     sides = administrations(
         resolve(loaded.pipeline, app.plugins),
         app.plugins,

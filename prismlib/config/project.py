@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from prismlib.config.model import Model, Secret, read_toml, validate
-from prismlib.config.values import Name, Text
+from prismlib.config.values import Name, OpenTable, Text
+from prismlib.contracts.registry_url import registry_scheme
 
 FILE_NAME = "prism.toml"
 
@@ -24,14 +25,25 @@ def _time_zone(value: str) -> str:
     return value
 
 
-class RegistryConfig(Model):
-    """``[registry]``.
+class RegistryConfig(OpenTable):
+    """``[registry]``; the keys of one that is no folder are those of the plugin that opens it.
 
     Attributes:
-        url: a folder, or ``http(s)://``.
+        url: a folder, or the address of a registry that a plugin serves, such as ``http(s)://``.
         token: for a registry over HTTP.
+        settings: every other key, as it was read; a folder has none.
     """
 
+    url: Text = "schemas"
+    token: Secret | None = None
+
+    @property
+    def scheme(self) -> str | None:
+        """That of ``url`` in lower case; None for a folder."""
+        return registry_scheme(self.url)
+
+
+class _FolderRegistry(Model):
     url: Text = "schemas"
     token: Secret | None = None
 
@@ -146,12 +158,23 @@ def load_project(folder: Path) -> ProjectConfig:
     """
     path = find_project(folder)
     data = read_toml(path) if path else {}
+    _replace_registry(data, os.environ)
     for table, key in (("registry", "url"), ("registry", "token"), ("storage", "path"), ("object_store", "url")):
         _override(data, table, key, os.environ)
-    project = validate(ProjectConfig, data, str(path or "the environment"))
+    where = str(path or "the environment")
+    project = validate(ProjectConfig, data, where)
+    if project.registry.scheme is None:
+        validate(_FolderRegistry, data.get("registry", {}), f"{where}: [registry]")
     project._base = path.parent if path else folder  # noqa: SLF001  # set once, here: no key of the file
     project._path = path  # noqa: SLF001  # as above
     return project
+
+
+def _replace_registry(data: dict[str, Any], environ: Mapping[str, str]) -> None:
+    """Take out the keys that belong to the registry of the file, where the environment names a folder instead of it."""
+    table, url = data.get("registry"), environ.get("PRISM_REGISTRY_URL")
+    if url and registry_scheme(url) is None and isinstance(table, dict) and registry_scheme(str(table.get("url", ""))):
+        data["registry"] = {key: value for key, value in table.items() if key in _FolderRegistry.model_fields}
 
 
 def _override(data: dict[str, Any], table: str, key: str, environ: Mapping[str, str]) -> None:

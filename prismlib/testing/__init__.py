@@ -2,9 +2,9 @@
 
 - :mod:`prismlib.testing.memory`: a broker, a source and sinks in memory
 - :mod:`prismlib.testing.faults`: sources and sinks that fail on a seeded plan
-- :mod:`prismlib.testing.clauses`: the numbered clauses of the stage interfaces
-- ``prismlib.testing.source_conformance``, ``decoder_conformance``, ``normalizer_conformance``, ``encoder_conformance`` and
-  ``sink_conformance``: suites that a plugin's tests inherit
+- :mod:`prismlib.testing.clauses`: the numbered clauses of the interfaces
+- ``prismlib.testing.source_conformance``, ``decoder_conformance``, ``normalizer_conformance``, ``encoder_conformance``,
+  ``sink_conformance`` and ``registry_conformance``: suites that a plugin's tests inherit
 
 Only the suites need pytest; importing this package, the memory parts or the faults does not.
 """

@@ -15,7 +15,8 @@ from prism_elasticsearch.sink import ElasticsearchSink
 from prismlib.errors import FatalError, RetryableError
 from prismlib.records import Documents, Retry
 from prismlib.runtime.identity import origin_ids, versions
-from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy, Reply, Seen, answers, items
+from tests.http_server import Reply, Seen, answers
+from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy, items
 from tests.plugins.prism_elasticsearch.node import SOURCE, documents
 
 DELIVERED = Reply(200, b'{"errors":false,"items":[]}')
