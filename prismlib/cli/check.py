@@ -75,7 +75,12 @@ def _checks(path: Path, plugins: Plugins) -> Iterator[Check]:
     yield from _environment(resolved)
     if registry is not None:
         yield from _schemas(resolved, registry)
-    yield from _built(config, plugins, registry, storage)
+    try:
+        resolved.require_all()
+    except ConfigError as error:
+        yield from _failures("stages", error)
+    else:
+        yield from _built(config, plugins, registry, storage)
     yield from _servers(resolved, plugins, registry, storage)
 
 
@@ -91,14 +96,10 @@ def _types(resolved: ResolvedPipeline) -> Iterator[str]:
 
 
 def _stages(resolved: ResolvedPipeline) -> Iterator[ResolvedStage]:
-    yield resolved.source
-    for route in resolved.routes:
-        yield route.decoder
-        if route.normalizer is not None:
-            yield route.normalizer
-    yield resolved.sink
-    if resolved.encoder is not None:
-        yield resolved.encoder
+    """Those that the file names, in the order of the route."""
+    routes = [stage for route in resolved.routes for stage in (route.decode, route.normalizer)]
+    stages = [resolved.sides.get("source"), *routes, resolved.sides.get("sink"), resolved.encoder]
+    yield from (stage for stage in stages if stage is not None)
 
 
 def _alerts(project: ProjectConfig) -> Check:

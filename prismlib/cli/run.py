@@ -68,7 +68,7 @@ def run(
     if workers > 1:
         config = load(pipeline).pipeline
         _check_topics(config, accept_recreated)
-        resolve(config, app.plugins)  # what is wrong with the file is told once, not by every worker
+        resolve(config, app.plugins).require_all()  # what is wrong with the file is told once, not by every worker
         return _supervise(app, pipeline, worker, workers, accept_recreated, until_idle, log_format, log_level)
     loaded = load(pipeline)
     _check_topics(loaded.pipeline, accept_recreated)
