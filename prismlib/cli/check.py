@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from prismlib.cli.app import App, json_option, pass_app, print_json, print_table
-from prismlib.cli.project import open_project_registry, pipeline_argument
+from prismlib.cli.project import pipeline_argument
 from prismlib.config.pipeline import PipelineConfig, load_pipeline
 from prismlib.config.project import ProjectConfig, load_project
 from prismlib.contracts.registry import Registry
@@ -16,6 +16,7 @@ from prismlib.errors import ConfigError, PrismError, RegistryUnavailableError, U
 from prismlib.plugin.hookspecs import Check
 from prismlib.plugin.manager import Plugins
 from prismlib.runtime.assemble import administrations, assemble
+from prismlib.runtime.project import open_project_registry
 from prismlib.runtime.resolve import ResolvedPipeline, ResolvedStage, resolve
 
 _STYLES = {"ok": "green", "warning": "yellow", "wrong": "red", "unreachable": "red"}

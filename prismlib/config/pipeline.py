@@ -7,6 +7,7 @@ stage; whether it does is known there too.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,6 +17,7 @@ from pydantic import Field, PlainValidator, PrivateAttr, field_validator, model_
 from prismlib.config.model import Model, read_toml, resolve_secrets, validate
 from prismlib.config.project import find_project
 from prismlib.config.values import Duration, Name, PluginTable, Share, Start, Text, Topic
+from prismlib.errors import ConfigError
 
 
 def _normalize(value: object) -> PluginTable | None:
@@ -142,8 +144,16 @@ class PipelineConfig(Model):
         """What the routes read, in the order of the file."""
         return tuple(route.topic for route in self.routes)
 
+    def require_topic(self, topic: str, where: str) -> None:
+        """Make sure that a route reads a topic. Raises ConfigError, which begins with ``where``."""
+        if topic not in self.topics:
+            near = difflib.get_close_matches(topic, self.topics, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it reads {', '.join(self.topics)}"
+            raise ConfigError(f"{where}: {self.path} has no route for the topic {topic!r}; {hint}")
+
     @property
     def dead_letter_topic(self) -> str:
+        """Where bad records go: what the table says, else ``NAME.dead-letters``."""
         return self.dead_letters.topic or f"{self.name}.dead-letters"
 
     @property

@@ -82,7 +82,7 @@ def assemble(
         PluginLoadError: a factory failed with an error of its own.
         StageContractError: a factory returned something that its stage must not be, or such a stage was given.
     """
-    given.check(config.topics, str(config.path))
+    given.check(config)
     resolved = resolve(config, plugins, given)
     builder = _Builder(plugins, config, worker, registry, storage, given)
     source: Source = given.source if given.source is not None else builder.stage(resolved.source, role="source")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from prismlib.config.pipeline import PipelineConfig
 from prismlib.errors import ConfigError, StageContractError
 from prismlib.plugin.hookspecs import StageKind, StoreKind
 from prismlib.stages import Decoder, Encoder, Normalizer, Sink, Source, WritePolicy
@@ -42,12 +42,8 @@ class GivenStages:
     sink: Sink | None = None
     dead_letters: Sink | None = None
 
-    def check(self, topics: Sequence[str], where: str) -> None:
+    def check(self, config: PipelineConfig) -> None:
         """Look at what was given as at what a plugin returns.
-
-        Args:
-            topics: what the pipeline's routes read.
-            where: names the pipeline in errors.
 
         Raises:
             ConfigError: something is given for a topic that no route reads, or a function for a normalizer.
@@ -55,11 +51,9 @@ class GivenStages:
         """
         for kind, topic, stage in self._all():
             name = f"the {kind.replace('_', ' ')} given{f' for {topic!r}' if topic else ''}"
-            if topic is not None and topic not in topics:
-                near = difflib.get_close_matches(topic, topics, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"it reads {', '.join(topics)}"
-                raise ConfigError(f"{where}: {name}: no route reads that topic; {hint}")
-            check_stage(kind, stage, f"{where}: {name}")
+            if topic is not None:
+                config.require_topic(topic, name)
+            check_stage(kind, stage, f"{config.path}: {name}")
 
     def _all(self) -> Iterator[tuple[StageKind | StoreKind, str | None, object]]:
         single: list[tuple[StageKind | StoreKind, object]] = [
