@@ -10,8 +10,9 @@ when they are first used, so that ``import prismlib`` and what checks schemas st
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from prismlib import lazy
 
 if TYPE_CHECKING:
     from prismlib.config.model import Model, Secret
@@ -190,16 +191,10 @@ _HOMES = {
 }
 """Names by the module that they are imported from; the same as for type checkers above."""
 
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+_HOME_OF = lazy.home_of(_HOMES)
 
-
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # a type checker would take any name for public
+    __getattr__ = lazy.importer(__name__, _HOME_OF)
 
 
 def __dir__() -> list[str]:

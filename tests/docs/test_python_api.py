@@ -25,7 +25,7 @@ def test_the_list_is_sorted_and_every_name_can_be_imported() -> None:
 
 def test_type_checkers_see_the_same_names_in_the_same_modules() -> None:
     tree = ast.parse(Path(str(prismlib.__file__)).read_text())
-    (block,) = [node for node in tree.body if isinstance(node, ast.If)]
+    block, _ = [node for node in tree.body if isinstance(node, ast.If)]
     imported = {
         alias.name: node.module for node in block.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
@@ -40,7 +40,7 @@ def test_every_error_is_public() -> None:
 
 def test_what_is_not_public_is_no_attribute() -> None:
     with pytest.raises(AttributeError, match="module 'prismlib' has no attribute 'build_runer'"):
-        prismlib.build_runer  # type: ignore[attr-defined]  # noqa: B018
+        prismlib.build_runer  # noqa: B018
 
 
 @pytest.mark.parametrize("name", prismlib.__all__)
