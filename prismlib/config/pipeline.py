@@ -38,7 +38,7 @@ class RouteConfig(Model):
 
     Attributes:
         topic: what it reads.
-        decode: its decoder; None where code brings it.
+        decode: its decoder; left out only where code brings it.
         normalize: its normalizer; None passes bodies through.
     """
 
@@ -51,7 +51,7 @@ class SinkConfig(PluginTable):
     """``[sink]``: the core's keys; the others are the stage's.
 
     Attributes:
-        type: the stage's name; empty where code brings the sink.
+        type: the stage's name; left out only where code brings the sink.
         encode: how events become bytes; None leaves that to the sink.
         commit_interval: seconds between commits, at most.
     """
@@ -96,9 +96,9 @@ class PipelineConfig(Model):
         start: where a group without history begins: "earliest", "latest", or milliseconds since the epoch.
         on_drift: what happens to a route that meets a schema it cannot read.
         key_fixes_partition: the record key decides the partition, so that it can be the document's id.
-        source: where records come from; None where code brings it.
+        source: where records come from; left out only where code brings it.
         routes: one per topic.
-        sink: where documents go; its ``type`` is empty where code brings it.
+        sink: where documents go; left out only where code brings it.
         dead_letters: where bad records go.
     """
 

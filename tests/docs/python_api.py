@@ -11,6 +11,7 @@ import importlib
 import inspect
 import itertools
 import re
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def render() -> str:
     for title, names in chapters().items():
         lines += [f"## {title}", ""]
         if title == "Errors":
-            lines += ["```", _tree(), "```", ""]
+            lines += _code(_tree())
         for name in names:
             lines += [f"### {name}", "", *_entry(name)]
     return "\n".join(lines).rstrip() + "\n"
@@ -149,13 +150,13 @@ def _type(annotation: Any) -> str:
 
 
 def _code(text: str) -> list[str]:
-    return ["```", text, "```", ""]
+    return ["```text", text, "```", ""]
 
 
 def _markdown(text: str) -> Iterator[str]:
-    """Google's sections as lists, and roles and double backquotes as code."""
+    """Google's sections as lists, indented code fenced, and roles and double backquotes as code."""
     inside = False
-    for line in _plain(text).splitlines():
+    for line in _fenced(_plain(text)).splitlines():
         section = _SECTION.match(line)
         item = _ITEM.match(line) if inside else None
         if section:
@@ -169,6 +170,14 @@ def _markdown(text: str) -> Iterator[str]:
             inside = inside and not line
             yield line
     yield ""
+
+
+def _fenced(text: str) -> str:
+    """Paragraphs that are indented code, as the page's other code."""
+    return "\n\n".join(
+        f"```python\n{textwrap.dedent(paragraph)}\n```" if paragraph.startswith("    ") else paragraph
+        for paragraph in text.split("\n\n")
+    )
 
 
 def _plain(text: str) -> str:
