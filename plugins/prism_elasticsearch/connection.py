@@ -304,7 +304,7 @@ def _seconds(header: str | None) -> float | None:
     """Seconds of a Retry-After header, which holds a number or a date."""
     if header is None:
         return None
-    if header.strip().isdigit():
+    if header.strip().isdecimal():  # a superscript is a digit too, and no number
         return float(header)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
