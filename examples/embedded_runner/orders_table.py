@@ -48,9 +48,7 @@ class OrdersTable:
                         self._db.execute(UPSERT, (name, version, body and body.decode()))
                     except (sqlite3.IntegrityError, UnicodeDecodeError):
                         # For good: the document goes to the dead letters, and its neighbours are written.
-                        rejected[position] = UnwritableError(
-                            "total must be a number from 0", code="check", field="total"
-                        )
+                        rejected[position] = UnwritableError("total must be 0 or more", field="total")
         except sqlite3.OperationalError as error:
             # For now, such as a locked file or a full disk: the runner waits and writes all of them again.
             raise RetryableError(f"{self._path}: {error}") from error
