@@ -90,7 +90,7 @@ def assemble(
     transactional = isinstance(sink, Transactional)
     if transactional and not isinstance(source, InGroup):
         raise ConfigError(
-            f"{_place(resolved, 'sink')} commits the source's offsets in its transactions,"
+            f"{config.path}: {_place(resolved, 'sink')} commits the source's offsets in its transactions,"
             f" which {_place(resolved, 'source')} cannot take part in; choose another sink"
         )
     encoder = given.encoder
@@ -141,7 +141,7 @@ def administrations(
 def _place(resolved: ResolvedPipeline, side: Literal["source", "sink"]) -> str:
     """One side of the pipeline, as errors name it."""
     stage = resolved.sides.get(side)
-    return f"{resolved.config.path}: the {side} {f'of type {stage.spec.name!r}' if stage else 'given'}"
+    return f"the {side} {f'of type {stage.spec.name!r}' if stage else 'given'}"
 
 
 def _dead_letters(
@@ -151,14 +151,14 @@ def _dead_letters(
     if transactional:
         if given.dead_letters is not None:
             raise ConfigError(
-                f"{_place(resolved, 'sink')} takes dead letters in its own transactions; leave dead_letters out"
+                f"{resolved.config.path}: {_place(resolved, 'sink')} takes dead letters in its own transactions; leave dead_letters out"
             )
         return None
     if given.dead_letters is not None:
         return given.dead_letters
     if given.source is not None:
         raise ConfigError(
-            f"{_place(resolved, 'sink')} has no transactions, so that bad records need a place of their own: give"
+            f"{resolved.config.path}: {_place(resolved, 'sink')} has no transactions, so that bad records need a place of their own: give"
             " dead_letters too, a sink that is durable once its flush returns"
         )
     return builder.dead_letters(resolved.source)
