@@ -107,5 +107,6 @@ class PluginTable(OpenTable):
 
     @model_validator(mode="after")
     def _type_is_a_name(self) -> Self:
-        _name(self.type)
+        if "type" in self.model_fields_set:
+            _name(self.type)
         return self
