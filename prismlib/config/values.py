@@ -83,7 +83,7 @@ class PluginTable(Model):
     """A table whose ``type`` names a stage, and whose other keys only that stage's own model knows.
 
     Attributes:
-        type: the stage's name.
+        type: name of the stage, such as ``"kafka"``; the other keys of the table are that stage's.
         settings: every other key, as it was read.
     """
 
