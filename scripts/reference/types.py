@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from prismlib.config.model import Secret
-from prismlib.config.values import Duration, Name, PluginTable, Share, Start, Topic
+from prismlib.config.values import Duration, Name, PluginTable, Start, Topic
 from prismlib.mapping.model import OneText, PathText, Scalar, Scalars
 
 _NAMED: Final[Sequence[tuple[Any, str]]] = (
@@ -23,7 +23,6 @@ _NAMED: Final[Sequence[tuple[Any, str]]] = (
     (PathText, "path"),
     (Scalar, "text, number, true or false"),
     (Scalars, "text, number, true or false, or a list of them"),
-    (Share, "number above 0, up to 1"),
     (Start, '`"earliest"`, `"latest"` or a time with its offset'),
     (Topic, "topic name"),
 )
@@ -70,16 +69,17 @@ def type_text(annotation: Any, constraints: Iterable[Any] = ()) -> str:
 
 
 def _bounds(constraints: Iterable[Any]) -> str:
-    low = high = None
+    said: dict[str, str] = {}
     for one in constraints:
         for constraint in one.metadata if isinstance(one, FieldInfo) else [one]:
-            if isinstance(constraint, annotated_types.Ge):
-                low = constraint.ge
-            elif isinstance(constraint, annotated_types.Le):
-                high = constraint.le
-    if low is not None and high is not None:
-        return f", {low} to {high}"
-    return f", from {low}" if low is not None else f", up to {high}" if high is not None else ""
+            match constraint:
+                case annotated_types.Ge(low):
+                    said["low"] = f"from {low}"
+                case annotated_types.Gt(low):
+                    said["low"] = f"above {low}"
+                case annotated_types.Le(high):
+                    said["high"] = f"to {high}" if said.get("low", "").startswith("from") else f"up to {high}"
+    return "".join(f", {said[side]}" if side == "low" else f" {said[side]}" for side in ("low", "high") if side in said)
 
 
 def default_text(annotation: Any, value: Any) -> str:
