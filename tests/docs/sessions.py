@@ -54,9 +54,7 @@ class Session:
 
     def run(self, command: str, where: str) -> str:
         """What a command prints on both outputs. Raises AssertionError unless it ends with 0."""
-        script = (
-            f". '{self._state}'\n{command}\ncode=$?\n{{ export -p; echo \"cd '$PWD'\"; }} >'{self._state}'\nexit $code\n"
-        )
+        script = f". '{self._state}'\n{command}\ncode=$?\n{{ export -p; echo \"cd '$PWD'\"; }} >'{self._state}'\nexit $code\n"
         done = subprocess.run(
             ["bash", "-c", script],
             stdout=subprocess.PIPE,

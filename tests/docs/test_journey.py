@@ -29,7 +29,9 @@ class DevSession(Session):
     def run(self, command: str, where: str) -> str:
         printed = super().run(command, where)
         if command.startswith("prism dev up"):
-            servers = {one["kind"]: one["address"] for one in json.loads(dev(self.folder, "status", "--json"))["servers"]}
+            servers = {
+                one["kind"]: one["address"] for one in json.loads(dev(self.folder, "status", "--json"))["servers"]
+            }
             self.addresses = {
                 KAFKA: servers["kafka"],
                 ELASTICSEARCH: servers["elasticsearch"].removeprefix("http://"),
@@ -74,7 +76,7 @@ def test_every_page_that_says_that_it_is_run_is_run() -> None:
         (["read=3 ..."], "read=4 delivered=3\n", False),
     ],
 )
-def test_output_is_compared(shown: list[str], printed: str, same: bool) -> None:
+def test_output_is_compared(shown: list[str], printed: str, *, same: bool) -> None:
     assert matches(shown, printed) is same
 
 
