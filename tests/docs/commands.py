@@ -27,7 +27,7 @@ OTHER_PROGRAMS = frozenset(
 _OPERATORS = frozenset({"|", "||", "&", "&&", ";", "(", ")"})
 _REDIRECTIONS = frozenset({">", ">>", "<", ">&"})
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
-_EXTRAS = re.compile(r"(?:prism-pipeline|\.)\[([^]]*)\]")
+_EXTRAS = re.compile(r"(?:prism-pipeline|\.|/src)\[([^]]*)\]")
 _PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
