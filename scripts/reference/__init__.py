@@ -18,6 +18,11 @@ from scripts.reference.configuration import render_configuration
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "reference"
 COMMAND: Final = "scripts/docs"
+PAGES: Final[Mapping[str, Callable[[Plugins], str]]] = {
+    "commands.md": render_commands,
+    "component-specification.md": lambda _: render_specification(),
+    "configuration.md": render_configuration,
+}
 _DISTRIBUTION: Final = "prism-pipeline"
 
 
@@ -29,12 +34,7 @@ def render() -> Mapping[str, str]:
         UndocumentedError: a key, option or command does not say what it means.
     """
     plugins = _own_plugins()
-    pages: Mapping[str, Callable[[], str]] = {
-        "commands.md": lambda: render_commands(plugins),
-        "component-specification.md": render_specification,
-        "configuration.md": lambda: render_configuration(plugins),
-    }
-    return {name: page() for name, page in pages.items()}
+    return {name: page(plugins) for name, page in PAGES.items()}
 
 
 def _own_plugins() -> Plugins:

@@ -10,20 +10,19 @@ import pytest
 from prismlib.config.model import Model
 from prismlib.plugin.hookspecs import StageSpec
 from prismlib.plugin.manager import LoadedPlugin, Plugins, load_plugins
-from scripts.reference import COMMAND, FOLDER, render
+from scripts.reference import COMMAND, FOLDER, PAGES, render
 from scripts.reference.commands import render_commands
 from scripts.reference.configuration import render_configuration
 from scripts.reference.docstrings import UndocumentedError
 
-PAGES = render()
-
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_generated_page_is_up_to_date(name: str) -> None:
-    assert (FOLDER / name).read_text(encoding="utf-8") == PAGES[name], f"docs/reference/{name} is old; run {COMMAND}"
+    assert (FOLDER / name).read_text(encoding="utf-8") == render()[name], f"docs/reference/{name} is old; run {COMMAND}"
 
 
 def test_the_pages_do_not_depend_on_what_else_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = render()
     info = tmp_path / "stranger-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stranger\nVersion: 1.0\n")
@@ -39,7 +38,7 @@ def test_the_pages_do_not_depend_on_what_else_is_installed(tmp_path: Path, monke
     assert "stranger" in load_plugins().commands()
     monkeypatch.setenv("PRISM_PLUGINS", "stranger")
     monkeypatch.setenv("COLUMNS", "40")
-    assert render() == PAGES
+    assert render() == before
 
 
 def plugins(*, model: type[Model] | None = None, command: click.Command | None = None) -> Plugins:
