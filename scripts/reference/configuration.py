@@ -112,20 +112,15 @@ def _plugin(plugin: LoadedPlugin) -> Iterator[str]:
         places = " or ".join(dict.fromkeys(f"`{_TABLES[stage.kind]}`" for stage in stages))
         yield f"### {places} with {types}"
         yield ""
-        yield "\n\n".join([_sentence(stages[0].summary), *_details(model)])
+        yield _sentence(stages[0].summary)
         yield ""
         yield from _tables(model, "")
     for registry in plugin.registries:
         yield f"### `[registry]` with a `url` of {' or '.join(f'`{scheme}:`' for scheme in registry.schemes)}"
         yield ""
-        yield "\n\n".join([_sentence(registry.summary), *_details(registry.config_model)])
+        yield _sentence(registry.summary)
         yield ""
         yield from _tables(registry.config_model, "")
-
-
-def _details(model: type[BaseModel]) -> Sequence[str]:
-    """What a stage's model says behind its first paragraph, which repeats the heading."""
-    return description(model).split("\n\n")[1:]
 
 
 def _sentence(text: str) -> str:

@@ -70,7 +70,7 @@ def _check(block: Block, keys: Collection[str], data: dict[str, Any]) -> None:
     elif {"format", "waiver", "references"} & set(keys) and set(keys) <= set(SUBJECT_KEYS):
         _check_subject(block.text, keys)
     elif set(keys) <= keys_of(ProjectConfig):
-        validate(ProjectConfig, data, block.where)
+        _check_registry(validate(ProjectConfig, data, block.where).registry.url, data.get("registry", {}), block.where)
     elif {"project", "tool", "build-system"} & set(keys):
         _check_entry_points(block.where, data)
     elif {"name", "source", "route", "sink", "dead_letters", "start"} & set(keys):
@@ -80,6 +80,13 @@ def _check(block: Block, keys: Collection[str], data: dict[str, Any]) -> None:
             f"{block.where}: the keys {', '.join(sorted(keys))} are of no file that is known here: a pipeline, prism.toml, "
             "a mapping, subject.toml or pyproject.toml"
         )
+
+
+def _check_registry(url: str, table: dict[str, Any], where: str) -> None:
+    """The keys of a registry that is no folder are those of the plugin that serves its scheme."""
+    scheme, colon, _ = url.partition("://")
+    if colon:
+        validate(_plugins().registry(scheme).config_model, table, where)
 
 
 def _check_pipeline(block: Block, data: dict[str, Any]) -> None:

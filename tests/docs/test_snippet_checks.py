@@ -96,7 +96,7 @@ def test_every_way_to_check_passes_something_sound() -> None:
         ("toml", '[source]\ntype = "kafka"\nservers = "a:1"\noptions."group.id" = "x"\n', "group.id is refused"),
         ("toml", '[[route]]\ntopic = "a"\ndecode = { type = "afro" }\n', "did you mean 'avro'?"),
         ("toml", '[event]\nx = { from = "a", cats = "int" }\n', "unknown key 'cats'; did you mean 'cast'?"),
-        ("toml", '[registry]\nulr = "schemas"\n', "unknown key 'registry.ulr'; did you mean 'url'?"),
+        ("toml", '[storage]\npaht = ".prism"\n', "unknown key 'storage.paht'; did you mean 'path'?"),
         ("toml", 'format = "avor"\n', "'format' must be one of"),
         ("toml", '[[waiver]]\nrule = "AVR003"\n', "the key 'waiver[0].path' is missing"),
         ("toml", 'colour = "red"\n', "the keys colour are of no file"),
