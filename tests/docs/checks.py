@@ -6,6 +6,7 @@ import ast
 import importlib
 import json
 import re
+import textwrap
 from collections.abc import Callable, Mapping
 from importlib import metadata
 
@@ -29,9 +30,9 @@ _COMMAND = re.compile(r"(?:\$ |prism )")
 
 
 def check_python(block: Block) -> None:
-    """It compiles, and whatever it imports of Prism is there."""
+    """It compiles, be it a part of a function, and whatever it imports of Prism is there."""
     try:
-        tree = ast.parse(block.text)
+        tree = ast.parse(textwrap.dedent(block.text))
     except SyntaxError as error:
         raise AssertionError(f"{block.page}:{block.line + (error.lineno or 1) - 1}: {error.msg}") from error
     for node in ast.walk(tree):
