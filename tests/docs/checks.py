@@ -18,7 +18,7 @@ from prismlib.plugin.hookspecs import GROUP
 from tests.docs.commands import check_console, check_dockerfile, check_sh
 from tests.docs.files import check_toml
 from tests.docs.kubernetes import check_manifests
-from tests.docs.pages import Block
+from tests.docs.pages import ROOT, Block
 
 _OURS = frozenset(
     {
@@ -86,6 +86,13 @@ def check_proto(block: Block) -> None:
         raise AssertionError(str(error)) from error
 
 
+def check_quotation(block: Block) -> None:
+    """It stands in the file that it is from, word for word, be it indented more there; that file has tests of its own."""
+    whole = (ROOT / block.quoted).read_text(encoding="utf-8")
+    stands_there = any(f"\n{textwrap.indent(block.text, ' ' * width)}" in f"\n{whole}" for width in (0, 4, 8))
+    assert stands_there, f"{block.where}: {block.quoted} does not say this"
+
+
 def check_text(block: Block) -> None:
     """Diagrams, layouts and messages; no commands, which would escape their check."""
     for line in block.text.splitlines():
@@ -112,4 +119,7 @@ def check(block: Block) -> None:
         f"{block.where}: a block tagged {block.language!r} cannot be checked; tag it with one of {', '.join(CHECKS)}, "
         "or write a check for it in tests/docs/checks.py"
     )
-    way(block)
+    if block.quoted:
+        check_quotation(block)
+    else:
+        way(block)

@@ -1,7 +1,8 @@
 """The documentation as its readers have it: pages, and the code blocks on them.
 
 A block is what its language tag says. An indented block has no tag and counts as ``sh``. A block belongs to a file when the
-paragraph right before it ends with the file's path and a colon, as in "Write `mappings/orders.toml`:".
+paragraph right before it ends with the file's path and a colon, as in "Write `mappings/orders.toml`:". It is a quotation of a
+file of the repository when the comment ``<!-- from PATH -->`` stands right before it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ RUNNABLE = "<!-- A test runs every command of this page, in this order, on real 
 _MARKDOWN = MarkdownIt("commonmark").enable("table")
 _FILE = re.compile(r"`([\w][\w./-]*\.[a-z]+)`:$")
 
+_QUOTED = re.compile(r"<!-- from (\S+) -->")
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -33,6 +36,7 @@ class Block:
         language: the first word after the fence, "" for a fence without one, "sh" for an indented block.
         text: what is in it.
         file: the path of the file that it shows, "" when it shows none.
+        quoted: the path of the file below the repository that it quotes, "" when it quotes none.
     """
 
     page: str
@@ -40,6 +44,7 @@ class Block:
     language: str
     text: str
     file: str = ""
+    quoted: str = ""
 
     @property
     def where(self) -> str:
@@ -73,11 +78,15 @@ def read_blocks(page: str, text: str) -> Iterator[Block]:
         fenced = token.type == "fence"
         language = (token.info.split() or [""])[0] if fenced else "sh"
         line = token.map[0] + 1 + fenced
-        yield Block(page, line, language, token.content, _file_before(tokens, position))
+        file = _before(tokens[:position], "inline", _FILE, steps=2)
+        yield Block(
+            page, line, language, token.content, file, _before(tokens[:position], "html_block", _QUOTED, steps=1)
+        )
 
 
-def _file_before(tokens: list[Token], position: int) -> str:
-    if position < 2 or tokens[position - 1].type != "paragraph_close":
+def _before(tokens: list[Token], kind: str, pattern: re.Pattern[str], *, steps: int) -> str:
+    """What ``pattern`` finds in the token so many steps back, if that is of the kind: a paragraph is closed first."""
+    if len(tokens) < steps or tokens[-steps].type != kind:
         return ""
-    found = _FILE.search(tokens[position - 2].content)
+    found = pattern.search(tokens[-steps].content)
     return found[1] if found else ""

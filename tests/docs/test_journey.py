@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,6 +52,7 @@ def session(tmp_path: Path) -> Iterator[Session]:
 
 @pytest.mark.real
 @pytest.mark.slow
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the pages use curl")
 def test_the_journey_goes_as_its_pages_say(session: Session) -> None:
     for page in JOURNEY:
         for block in blocks_of(page):

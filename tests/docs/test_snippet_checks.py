@@ -122,3 +122,17 @@ def test_a_wrong_block_is_found(language: str, text: str, says: str) -> None:
         check(only(f"```{language}\n{text}```\n"))
     assert says in str(caught.value)
     assert "planted.md:" in str(caught.value)
+
+
+def test_a_quotation_is_compared_with_its_file() -> None:
+    page = "<!-- from tests/docs/pages.py -->\n```python\n{}```\n"
+    check(only(page.format("@property\ndef where(self) -> str:\n")))
+    for other in ("def where(self) -> int:\n", "where(self) -> str:\n"):
+        with pytest.raises(AssertionError, match=r"planted.md:3: tests/docs/pages.py does not say this"):
+            check(only(page.format(other)))
+
+
+def test_files_are_named_right_before_their_block() -> None:
+    assert only("Write `a/b.toml`:\n\n```toml\n```\n").file == "a/b.toml"
+    assert only("Write `a/b.toml`.\n\n```toml\n```\n").file == ""
+    assert only("Write `a/b.toml`:\n\nAnd more.\n\n```toml\n```\n").file == ""
