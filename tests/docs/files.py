@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ from prismlib.plugin.manager import Plugins, load_plugins
 from prismlib.runtime.resolve import resolve
 from tests.docs.pages import ROOT, Block
 
-PIPELINE: Final[Mapping[str, Any]] = tomllib.loads("""
+PIPELINE: Final = """
 name = "whole"
 owner = "data-team"
 contact = "data-team@example.org"
@@ -39,7 +39,8 @@ decode = { type = "avro", subject = "orders-value" }
 type = "elasticsearch"
 url = "http://127.0.0.1:9200"
 alias = "shop"
-""")
+"""
+"""A whole pipeline file."""
 SUBJECT: Final = {
     "format": "avro",
     "compatibility": "BACKWARD",
@@ -91,7 +92,7 @@ def _check_registry(url: str, table: dict[str, Any], where: str) -> None:
 
 def _check_pipeline(block: Block, data: dict[str, Any]) -> None:
     is_whole = {"source", "route", "sink"} <= data.keys()
-    tables = data if is_whole else {**PIPELINE, **data}
+    tables = data if is_whole else {**tomllib.loads(PIPELINE), **data}
     pipeline = pipeline_from(tables, ROOT / "examples" / f"{block.page.replace('/', '-')}-{block.line}.toml")
     resolve(pipeline, _plugins())
 

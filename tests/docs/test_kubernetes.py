@@ -14,14 +14,13 @@ from typing import Any
 import pytest
 import yaml
 
-from prism_devservers import Kafka, make_tls
 from prismlib.cli.supervise import GRACE_SECONDS
 from prismlib.config.values import is_name
 from prismlib.runtime.settings import RunnerSettings
 from tests.docs.kubernetes import ConfigMap, Container, Deployment, Job, PodSpec, check_manifests, read_manifest
 from tests.docs.pages import DOCS, blocks_of
 from tests.docs.sessions import Session
-from tests.integration.harness import create_topic, event_ids, wait_until
+from tests.integration.harness import create_topic, event_ids, guarded_broker, wait_until
 
 PAGE = DOCS / "how-to" / "kubernetes.md"
 TUTORIAL = DOCS / "tutorial" / "first-pipeline.md"
@@ -111,9 +110,7 @@ def ended(processes: list[subprocess.Popen[bytes]]) -> Iterator[None]:
 @pytest.mark.slow
 def test_the_job_sets_up_and_the_workers_share_the_topic_and_end_on_sigterm(tmp_path: Path) -> None:
     tls, root, log = tmp_path / "tls", tmp_path / "pipeline", tmp_path / "log"
-    tls.mkdir()
-    make_tls(tls)
-    with Kafka(security="SASL_SSL", users={"prism": PASSWORD}, tls=tls) as kafka:
+    with guarded_broker(tls, PASSWORD, administrators=["prism"]) as kafka:
         create_topic(kafka.bootstrap, "orders", 4)
         node = Node(root, {"kafka.example.org:9093": kafka.secure_bootstrap, "/pipeline/": f"{root}/"}, tls / "ca.pem")
         node.place(SETUP.spec.template.spec)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.docs.checks import CHECKS, check
+from tests.docs.files import PIPELINE
 from tests.docs.pages import Block, read_blocks
 
 
@@ -13,22 +14,6 @@ def only(text: str) -> Block:
     return block
 
 
-PIPELINE = """
-name = "shop"
-owner = "data-team"
-contact = "data-team@example.org"
-start = "earliest"
-[source]
-type = "kafka"
-servers = "127.0.0.1:9092"
-[[route]]
-topic = "orders"
-decode = { type = "avro", subject = "orders-value" }
-[sink]
-type = "elasticsearch"
-url = "http://127.0.0.1:9200"
-alias = "shop"
-"""
 DEPLOYMENT = """
 apiVersion: apps/v1
 kind: Deployment
