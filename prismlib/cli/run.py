@@ -66,7 +66,7 @@ def run(
 
     The first SIGTERM or Ctrl-C finishes what is open, commits and ends with 0; the second ends at once with 130, which
     loses nothing: what is not committed is read again. Ends with 2 when a file is wrong, and with 3 when going on would
-    lose records, or a server refuses.
+    lose records, or a server refuses, or does not answer at the start.
     """
     packages = {plugin.module.partition(".")[0] for plugin in app.plugins.loaded}
     logs.configure(log_format, log_level, worker if workers == 1 else "supervisor", packages)
