@@ -40,8 +40,12 @@ def _worker_name(_: click.Context, __: click.Parameter, value: str) -> str:
 @click.option(
     "--until-idle", type=click.FloatRange(0.1), metavar="SECONDS", help="End after this long without records."
 )
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True)
+@click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True, help="One line an event."
+)
+@click.option(
+    "--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True, help="The least that is logged."
+)
 @click.option("--stop-at-eof", is_flag=True, hidden=True, help="Stop when standard input closes.")
 @pass_app
 def run(
@@ -58,7 +62,8 @@ def run(
     """Run a pipeline until it is stopped.
 
     The first SIGTERM or Ctrl-C finishes what is open, commits and ends with 0; the second ends at once with 130, which
-    loses nothing: what is not committed is read again.
+    loses nothing: what is not committed is read again. Ends with 2 when a file is wrong, and with 3 when going on would
+    lose records, or a server refuses, or does not answer at the start.
     """
     packages = {plugin.module.partition(".")[0] for plugin in app.plugins.loaded}
     logs.configure(log_format, log_level, worker if workers == 1 else "supervisor", packages)

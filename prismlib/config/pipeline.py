@@ -34,12 +34,13 @@ def _normalize(value: object) -> PluginTable | None:
 
 
 class RouteConfig(Model):
-    """One ``[[route]]``.
+    """One topic's way through the pipeline.
 
     Attributes:
         topic: what it reads.
-        decode: its decoder; left out only where code brings it.
-        normalize: its normalizer; None passes bodies through.
+        decode: how bytes become rows.
+        normalize: how rows become events: the path of a mapping, or ``{ python = "package.module:function", reads = [...] }``;
+            without it bodies pass through as they are.
     """
 
     topic: Topic
@@ -48,12 +49,12 @@ class RouteConfig(Model):
 
 
 class SinkConfig(PluginTable):
-    """``[sink]``: the core's keys; the others are the stage's.
+    """Where documents go.
 
     Attributes:
-        type: the stage's name; left out only where code brings the sink.
-        encode: how events become bytes; None leaves that to the sink.
-        commit_interval: seconds between commits, at most.
+        type: the stage's name.
+        encode: how events become bytes; a sink of streams needs it, one that keeps documents by id takes JSON without it.
+        commit_interval: longest time between two commits.
     """
 
     type: Text = ""
@@ -68,10 +69,10 @@ class SinkConfig(PluginTable):
 
 
 class StopAbove(Model):
-    """When most records are bad, the code is wrong and not the data.
+    """When most records are bad, the code is wrong and not the data, and the pipeline stops.
 
     Attributes:
-        share: the pipeline stops when more than this share is rejected, 0 to 1.
+        share: it stops when more than this share is rejected.
         of_last: of how many records.
     """
 
@@ -80,25 +81,30 @@ class StopAbove(Model):
 
 
 class DeadLettersConfig(Model):
-    """``[dead_letters]``."""
+    """Where bad records go.
+
+    Attributes:
+        topic: a topic beside the source's; ``NAME.dead-letters`` by default, with the name of the pipeline.
+        stop_above: when there are so many that the pipeline stops.
+    """
 
     topic: Topic | None = None
     stop_above: StopAbove = StopAbove()
 
 
 class PipelineConfig(Model):
-    """A whole pipeline file.
+    """One pipeline: what is read, along which routes, and where it goes.
 
     Attributes:
         name: also the consumer group, and part of transactional ids.
         owner: the team that answers for it.
         contact: how to reach them.
-        start: where a group without history begins: "earliest", "latest", or milliseconds since the epoch.
-        on_drift: what happens to a route that meets a schema it cannot read.
+        start: where a pipeline without history begins.
+        on_drift: what happens when a route meets a schema that it cannot read.
         key_fixes_partition: the record key decides the partition, so that it can be the document's id.
-        source: where records come from; left out only where code brings it.
-        routes: one per topic.
-        sink: where documents go; left out only where code brings it.
+        source: where records come from.
+        routes: one table for each topic.
+        sink: where documents go.
         dead_letters: where bad records go.
     """
 

@@ -99,7 +99,7 @@ class PluginTable(OpenTable):
     """A table whose ``type`` names a stage.
 
     Attributes:
-        type: the stage's name.
+        type: name of the stage, such as ``"kafka"``; the other keys of the table are that stage's.
         settings: every other key, as it was read.
     """
 
