@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from prismlib.cli.app import App, json_option, pass_app, print_json, print_table
-from prismlib.cli.project import open_project_registry, pipeline_argument
+from prismlib.cli.project import pipeline_argument
 from prismlib.config.pipeline import PipelineConfig, load_pipeline
 from prismlib.config.project import ProjectConfig, load_project
 from prismlib.contracts.registry import Registry
 from prismlib.errors import ConfigError, PrismError, RegistryUnavailableError, UnreachableError
 from prismlib.plugin.hookspecs import Check
 from prismlib.plugin.manager import Plugins
+from prismlib.plugin.registries import open_project_registry
 from prismlib.runtime.assemble import administrations, assemble
 from prismlib.runtime.resolve import ResolvedPipeline, ResolvedStage, resolve
 
@@ -81,6 +82,11 @@ def _checks(path: Path, plugins: Plugins) -> Iterator[Check]:
         buildable = all(one.state == "ok" for one in answer)
         if buildable:
             yield from _schemas(resolved, registry)
+    try:
+        resolved.require_all()
+    except ConfigError as error:
+        yield from _failures("stages", error)
+        buildable = False
     if buildable:
         yield from _built(config, plugins, registry, storage)
     yield from _servers(resolved, plugins, registry, storage)
@@ -98,14 +104,10 @@ def _types(resolved: ResolvedPipeline) -> Iterator[str]:
 
 
 def _stages(resolved: ResolvedPipeline) -> Iterator[ResolvedStage]:
-    yield resolved.source
-    for route in resolved.routes:
-        yield route.decoder
-        if route.normalizer is not None:
-            yield route.normalizer
-    yield resolved.sink
-    if resolved.encoder is not None:
-        yield resolved.encoder
+    """Those that the file names, in the order of the route."""
+    routes = [stage for route in resolved.routes for stage in (route.decode, route.normalizer)]
+    stages = [resolved.sides.get("source"), *routes, resolved.sides.get("sink"), resolved.encoder]
+    yield from (stage for stage in stages if stage is not None)
 
 
 def _alerts(project: ProjectConfig) -> Check:

@@ -11,7 +11,7 @@ from prismlib.config.pipeline import PipelineConfig, load_pipeline
 from prismlib.config.project import ProjectConfig, load_project
 from prismlib.contracts.registry import Registry
 from prismlib.plugin.manager import Plugins
-from prismlib.plugin.registries import open_registry
+from prismlib.plugin.registries import open_project_registry
 
 pipeline_argument = click.argument("pipeline", metavar="PIPELINE.toml", type=click.Path(path_type=Path))
 
@@ -30,15 +30,3 @@ def load(path: Path, plugins: Plugins) -> Loaded:
     pipeline = load_pipeline(path)
     project = load_project(pipeline.base)
     return Loaded(pipeline, project, open_project_registry(project, plugins))
-
-
-def open_project_registry(project: ProjectConfig, plugins: Plugins) -> Registry | None:
-    """The registry that a project names; None when it names none and has no folder ``schemas``.
-
-    Raises:
-        ConfigError: it cannot be one.
-    """
-    config = project.registry
-    if "url" not in config.model_fields_set and not (project.base / config.url).exists():
-        return None
-    return open_registry(config, plugins, project.base, str(project.path or "the environment"))

@@ -26,12 +26,11 @@ def _time_zone(value: str) -> str:
 
 
 class RegistryConfig(OpenTable):
-    """``[registry]``; the keys of one that is no folder are those of the plugin that opens it.
+    """Where schemas come from; other keys are those of the plugin that serves the address.
 
     Attributes:
-        url: a folder, or the address of a registry that a plugin serves, such as ``http(s)://``.
-        token: for a registry over HTTP.
-        settings: every other key, as it was read; a folder has none.
+        url: a folder, relative to ``prism.toml``, or an address whose scheme an installed plugin serves.
+        token: for a registry that asks for one.
     """
 
     url: Text = "schemas"
@@ -49,17 +48,21 @@ class _FolderRegistry(Model):
 
 
 class StorageConfig(Model):
-    """``[storage]``: where what is embedded keeps its files."""
+    """Where what is embedded keeps its files.
+
+    Attributes:
+        path: a folder, relative to ``prism.toml``.
+    """
 
     path: Text = ".prism"
 
 
 class AlertsConfig(Model):
-    """``[alerts]``.
+    """Who is told. This version checks these keys and sends no alerts yet.
 
     Attributes:
         to: addresses in Apprise's notation.
-        heartbeat: pinged while the sentinel lives.
+        heartbeat: an address that is pinged while the sentinel lives.
     """
 
     to: Annotated[tuple[Secret, ...], Field(strict=False)] = ()
@@ -67,20 +70,36 @@ class AlertsConfig(Model):
 
 
 class PipelineEntry(Model):
-    """One ``[[pipeline]]``."""
+    """A pipeline of this repository.
+
+    Attributes:
+        file: its pipeline file, relative to ``prism.toml``.
+    """
 
     file: Text
 
 
 class SubjectEntry(Model):
-    """One ``[[subject]]``: what this repository produces or consumes."""
+    """A subject that this repository produces or consumes.
+
+    Attributes:
+        name: of the subject.
+        schema_: file of the proposed schema, relative to ``prism.toml``; released versions stay as they are.
+    """
 
     name: Name
     schema_: Annotated[Text, Field(alias="schema")]
 
 
 class Measure(Model):
-    """One of the measures of a ``[[statistics]]``; exactly one key, whose value is the path of a field."""
+    """One measure; exactly one key, whose value is the path of a field.
+
+    Attributes:
+        sum: the sum of its values.
+        mean: their mean.
+        min: the smallest.
+        max: the largest.
+    """
 
     sum: Text | None = None
     mean: Text | None = None
@@ -95,7 +114,17 @@ class Measure(Model):
 
 
 class StatisticsEntry(Model):
-    """One ``[[statistics]]``: a daily aggregation of the events of one pipeline."""
+    """A daily aggregation of the events of one pipeline. This version checks these keys and computes nothing yet.
+
+    Attributes:
+        name: of the statistic.
+        pipeline: name of the pipeline whose events are counted.
+        time: path of the event's time.
+        time_zone: in which days begin and end.
+        group_by: paths of the fields with a result of their own for each value.
+        where: field and value that an event must have to be counted.
+        measures: what is computed, by name: ``"count"``, or a table.
+    """
 
     name: Name
     pipeline: Name
@@ -107,13 +136,27 @@ class StatisticsEntry(Model):
 
 
 class ObjectStoreConfig(Model):
-    """``[object_store]``."""
+    """Where computed days are kept. This version checks this key and keeps nothing there yet.
+
+    Attributes:
+        url: ``file:PATH``, ``s3://BUCKET/PREFIX`` or ``oss://BUCKET/PREFIX``.
+    """
 
     url: Text = "file:.prism/objects"
 
 
 class ProjectConfig(Model):
-    """A whole ``prism.toml``; without one, the defaults."""
+    """One per repository, in its root; without one, the defaults apply. Relative paths start at its folder.
+
+    Attributes:
+        registry: where schemas come from.
+        storage: where what is embedded keeps its files.
+        alerts: who is told.
+        pipelines: the pipelines of this repository.
+        subjects: what this repository produces or consumes.
+        statistics: daily aggregations.
+        object_store: where computed days are kept.
+    """
 
     registry: RegistryConfig = RegistryConfig()
     storage: StorageConfig = StorageConfig()

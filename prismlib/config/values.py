@@ -99,7 +99,7 @@ class PluginTable(OpenTable):
     """A table whose ``type`` names a stage.
 
     Attributes:
-        type: the stage's name.
+        type: name of the stage, such as ``"kafka"``; the other keys of the table are that stage's.
         settings: every other key, as it was read.
     """
 
@@ -107,5 +107,6 @@ class PluginTable(OpenTable):
 
     @model_validator(mode="after")
     def _type_is_a_name(self) -> Self:
-        _name(self.type)
+        if "type" in self.model_fields_set:
+            _name(self.type)
         return self

@@ -16,7 +16,7 @@ class Reference:
     Attributes:
         name: as the importing schema calls it: an Avro full name, a Protobuf import path, a ``$ref`` URI.
         subject: where it is registered.
-        version: from 1.
+        version: of that subject, from 1.
     """
 
     name: str

@@ -46,6 +46,10 @@ Profile: TypeAlias = Literal["confluent", "wire"]
 SUFFIXES: Final[Mapping[FormatName, str]] = {"avro": ".avsc", "protobuf": ".proto", "jsonschema": ".json"}
 """What the schema files of each format end with."""
 
+SUBJECT_KEYS: Final = ("format", "compatibility", "profile", "owner", "contact", "topic", "waiver", "references")
+WAIVER_KEYS: Final = ("rule", "path", "reason", "until")
+REFERENCE_KEYS: Final = ("subject", "version")
+
 _REFERENCES_OF = re.compile(r"v[1-9][0-9]*|next")
 
 
@@ -103,7 +107,7 @@ def read_subject(path: Path) -> Subject:
 
 
 def _subject(path: Path, table: Table) -> Subject:
-    table.only("format", "compatibility", "profile", "owner", "contact", "topic", "waiver", "references")
+    table.only(*SUBJECT_KEYS)
     return Subject(
         name=path.parent.name,
         format=cast("FormatName", table.one_of("format", get_args(FormatName))),
@@ -121,7 +125,7 @@ def read_waivers(table: Table) -> tuple[Waiver, ...]:
     """The tables ``[[waiver]]`` of a subject's or a consumer's file. Raises ConfigError."""
     waivers = []
     for one in table.tables("waiver"):
-        one.only("rule", "path", "reason", "until")
+        one.only(*WAIVER_KEYS)
         waivers.append(Waiver(one.text("rule"), one.text("path"), one.text("reason"), one.day("until")))
     return tuple(waivers)
 
@@ -133,7 +137,7 @@ def _references(table: Table) -> dict[str, Sequence[Reference]]:
             raise of_version.wrong("a table of references belongs to a version: [references.v1], or [references.next]")
         references = []
         for name, target in of_version.items():
-            target.only("subject", "version")
+            target.only(*REFERENCE_KEYS)
             references.append(Reference(name, target.text("subject"), target.positive("version")))
         found[version] = tuple(references)
     return found

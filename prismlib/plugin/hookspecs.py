@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 GROUP = "prismlib"
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
+"""Marks a plugin's function as an implementation of the hook of the same name."""
 
 StageKind: TypeAlias = Literal["source", "decoder", "normalizer", "encoder", "sink"]
 StoreKind: TypeAlias = Literal["dead_letters", "administration", "reader"]

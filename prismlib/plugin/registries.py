@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from prismlib.config.model import validate
-from prismlib.config.project import RegistryConfig
+from prismlib.config.project import ProjectConfig, RegistryConfig
 from prismlib.contracts.directory import DirectoryRegistry
 from prismlib.contracts.registry import Registry
 from prismlib.errors import ConfigError, PluginLoadError, PluginNotFoundError, PrismError
@@ -57,3 +57,15 @@ def open_registry(config: RegistryConfig, plugins: Plugins, base: Path, where: s
     if missing:
         raise PluginLoadError(f"{where}: the registry {spec.name!r} has no method {', '.join(missing)}")
     return registry
+
+
+def open_project_registry(project: ProjectConfig, plugins: Plugins) -> Registry | None:
+    """The registry that a project names; None when it names none and has no folder ``schemas``.
+
+    Raises:
+        ConfigError, PluginLoadError: as for :func:`open_registry`.
+    """
+    config = project.registry
+    if "url" not in config.model_fields_set and not (project.base / config.url).exists():
+        return None
+    return open_registry(config, plugins, project.base, str(project.path or "the environment"))

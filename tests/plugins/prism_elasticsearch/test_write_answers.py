@@ -207,6 +207,14 @@ def test_a_date_says_when_to_come_back_too(server: FaultProxy, sink: Elasticsear
     assert caught.value.retry_after == 0
 
 
+@pytest.mark.parametrize("header", ["soon", "\xb2"])
+def test_a_retry_after_that_is_no_time_is_passed_over(server: FaultProxy, sink: ElasticsearchSink, header: str) -> None:
+    server.reply = answers(Reply(503, b"", {"retry-after": header}))
+    with pytest.raises(RetryableError) as caught:
+        sink.write(documents([BODY]))
+    assert caught.value.retry_after is None
+
+
 def test_a_proxy_that_answers_something_else_is_asked_again(server: FaultProxy, sink: ElasticsearchSink) -> None:
     server.reply = answers(Reply(200, b"<html>hello</html>"))
     with pytest.raises(RetryableError, match="not JSON"):
