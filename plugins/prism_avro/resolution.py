@@ -11,22 +11,24 @@ its enum, for which the reader has no place makes only those records unreadable 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from prism_avro.defaults import default_of
 from prism_avro.projection import Projection
-from prism_avro.schema import Array, Enum, Field, Fixed, Map, Primitive, Record, Type, Union, describe, short_name
-
-_PROMOTIONS: Final = {
-    ("int", "long"),
-    ("int", "float"),
-    ("int", "double"),
-    ("long", "float"),
-    ("long", "double"),
-    ("float", "double"),
-    ("string", "bytes"),
-    ("bytes", "string"),
-}
+from prism_avro.schema import (
+    PROMOTIONS,
+    Array,
+    Enum,
+    Field,
+    Fixed,
+    Map,
+    Primitive,
+    Record,
+    Type,
+    Union,
+    describe,
+    short_name,
+)
 
 
 class UnresolvableError(Exception):
@@ -229,7 +231,7 @@ def _distance(writer: Type, reader: Type) -> int:
 def _same_kind(writer: Type, reader: Type) -> bool:
     """Whether the two match as far as Avro compares them without looking inside."""
     if isinstance(writer, Primitive) and isinstance(reader, Primitive):
-        return writer.kind == reader.kind or (writer.kind, reader.kind) in _PROMOTIONS
+        return writer.kind == reader.kind or (writer.kind, reader.kind) in PROMOTIONS
     if isinstance(writer, Fixed) and isinstance(reader, Fixed):
         return writer.size == reader.size and _same_name(writer, reader)
     if isinstance(writer, Record) and isinstance(reader, Record):
