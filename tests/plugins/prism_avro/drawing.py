@@ -169,3 +169,48 @@ def plain(value: Any) -> Any:
     if isinstance(value, list):
         return [plain(one) for one in value]
     return str(value) if type(value).__name__ == "UUID" else value
+
+
+def cut(value: Any, schema: Any, reads: dict[str, Any], named: dict[str, Any]) -> Any:
+    """``value`` with only what is read of it, found by walking the value along the schema."""
+    if not reads or value is None:
+        return value
+    if isinstance(schema, str):
+        schema = named.get(schema, schema)
+    if isinstance(schema, list):
+        records = [named.get(one, one) if isinstance(one, str) else one for one in schema]
+        kinds = {dict: ("record", "map"), list: ("array",)}.get(type(value), ())
+        schema = next((one for one in records if isinstance(one, dict) and one["type"] in kinds), None)
+    if not isinstance(schema, dict):
+        return value
+    if schema["type"] == "array":
+        return [cut(one, schema["items"], reads, named) for one in value]
+    if schema["type"] == "map":
+        return {key: cut(one, schema["values"], reads, named) for key, one in value.items()}
+    if schema["type"] == "record":
+        types = {one["name"]: one["type"] for one in schema["fields"]}
+        return {name: cut(value[name], types[name], below, named) for name, below in reads.items() if name in types}
+    return value
+
+
+def draw_reads(draw: st.DrawFn, schema: Any, named: dict[str, Any], depth: int = 0) -> dict[str, Any]:
+    """A tree of fields; an empty one reads all there is."""
+    if isinstance(schema, str):
+        schema = named.get(schema, schema)
+    if isinstance(schema, list):
+        inner = [draw_reads(draw, one, named, depth) for one in schema]
+        return next((one for one in inner if one), {})
+    if not isinstance(schema, dict) or depth > 3:
+        return {}
+    if schema["type"] == "array":
+        return draw_reads(draw, schema["items"], named, depth)
+    if schema["type"] == "map":
+        return draw_reads(draw, schema["values"], named, depth)
+    if schema["type"] != "record" or (depth and draw(st.booleans())) or not schema["fields"]:
+        return {}
+    chosen = draw(st.lists(st.sampled_from(schema["fields"]), min_size=1, unique_by=lambda one: one["name"]))
+    return {one["name"]: draw_reads(draw, one["type"], named, depth + 1) for one in chosen}
+
+
+def paths(reads: dict[str, Any]) -> set[str]:
+    return {f"{name}.{path}" if path else name for name, below in reads.items() for path in (paths(below) or {""})}

@@ -14,14 +14,15 @@ Instead:
     Add a field of the new logical type. If the values are the same and only the schema says more now, waive the finding.
 
 Confluent:
-    Ignores logical types, and so does the profile ``confluent``.
+    Ignores logical types, and so does the profile ``confluent``, although a library that converts may fail: text that is no uuid, a
+    date beyond its calendar.
 """
 
 from __future__ import annotations
 
 from prism_avro.compatibility.pairs import Met
 from prism_avro.compatibility.wording import is_decimal, logical, subject, time_unit
-from prism_avro.schema import Union
+from prism_avro.schema import Union, kind_of
 from prismlib.contracts.rules import Rule
 
 RULE = Rule(
@@ -43,4 +44,5 @@ def check(pair: Met) -> str | None:
     units = time_unit(reader), time_unit(writer)
     if units[0] and units[1] and units[0][0] == units[1][0]:
         return None
-    return f"{subject(pair.place)} is written as {written or 'no logical type'} and read as {read or 'no logical type'}"
+    was, now = written or f"plain {kind_of(writer)}", read or f"plain {kind_of(reader)}"
+    return f"{subject(pair.place)} is written as {was} and read as {now}"

@@ -14,8 +14,7 @@ Instead:
     Add a field of the new type, and fill both until the last consumer has moved.
 
 Confluent:
-    Calls it compatible, since Avro promotes either way. The profile ``confluent`` follows, although bytes may not decode: it is the
-    one rule where a verdict of that profile is not backed by data.
+    Calls it compatible, since Avro promotes either way. The profile ``confluent`` follows, although bytes may not decode.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ Instead:
     Consumers add the branch first, then the producer writes it. The order of branches does not matter.
 
 Confluent:
-    Agrees (MISSING_UNION_BRANCH).
+    Agrees (MISSING_UNION_BRANCH), save in one corner: where a branch of the reader has the very name of what is written, that branch
+    decides, as it does for Avro Java's decoder; Confluent is content if another branch of that short name could read it.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ Confluent:
 
 from __future__ import annotations
 
+from prism_avro.compatibility.defaults import Defaults
 from prism_avro.compatibility.pairs import Fields
 from prism_avro.compatibility.wording import json_text, subject
 from prismlib.contracts.rules import Rule
@@ -34,7 +35,7 @@ RULE = Rule(
 def check(pair: Fields) -> str | None:
     """A field that its default fills."""
     field = pair.reader
-    if pair.writers or not field.has_default:
+    if pair.writers or not field.has_default or not Defaults(strict=True).fits_field(field):
         return None
     renamed = next((one.name for one in pair.records[1].fields if field.name in one.aliases), None)
     hint = f"; it is now {renamed!r}" if renamed else ""
