@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Literal, NoReturn
 
 from prism_confluent_registry.connection import Answer, Connection
-from prismlib.contracts.registry import FormatName, Reference, RegisteredSchema
+from prismlib.contracts.registry import FORMATS, MAX_NUMBER, Reference, RegisteredSchema
 from prismlib.errors import (
     ContractError,
     IncompatibleSchemaError,
@@ -13,14 +13,6 @@ from prismlib.errors import (
     SchemaNotFoundError,
     SchemaParseError,
 )
-
-MAX_NUMBER: Final = 2**31 - 1
-"""The highest id and version: registries keep both in four bytes with a sign."""
-
-TYPES: Final[dict[FormatName, str]] = {"avro": "AVRO", "protobuf": "PROTOBUF", "jsonschema": "JSON"}
-"""What the interface calls our formats."""
-
-_FORMATS: Final[dict[str, FormatName]] = {name: fmt for fmt, name in TYPES.items()}
 
 
 class _UnfitError(Exception):
@@ -46,15 +38,15 @@ def schema_from(
     body = answer.body
     try:
         kind = _text(body, "schemaType", "AVRO")
-        if kind not in _FORMATS:
+        if kind not in FORMATS:
             raise SchemaParseError(
-                f"{answer.url} answers {asked} with a schema of the type {kind[:40]!r}; known are {', '.join(_FORMATS)}"
+                f"{answer.url} answers {asked} with a schema of the type {kind[:40]!r}; known are {', '.join(FORMATS)}"
             )
         return RegisteredSchema(
             id=_number(body, "id", 0) if schema_id is None else schema_id,
             subject=subject,
             version=_number(body, "version", 1) if version is None else version,
-            format=_FORMATS[kind],
+            format=FORMATS[kind],
             text=_text(body, "schema"),
             references=tuple(_reference(one) for one in _list(body, "references")),
         )

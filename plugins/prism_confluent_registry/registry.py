@@ -12,8 +12,6 @@ from urllib.parse import quote
 import orjson
 
 from prism_confluent_registry.answers import (
-    MAX_NUMBER,
-    TYPES,
     first_use,
     names_from,
     number_from,
@@ -24,7 +22,7 @@ from prism_confluent_registry.answers import (
     unfit,
 )
 from prism_confluent_registry.connection import Answer, Connection
-from prismlib.contracts.registry import FormatName, Reference, RegisteredSchema
+from prismlib.contracts.registry import MAX_NUMBER, SCHEMA_TYPES, FormatName, Reference, RegisteredSchema
 from prismlib.errors import RegistryUnavailableError, SchemaNotFoundError, SchemaParseError
 
 KEPT_SCHEMAS: Final = 10_000
@@ -107,7 +105,7 @@ class ConfluentRegistry:
         asked = f"/subjects/{self._quoted(subject)}"
         body: dict[str, object] = {"schema": text}
         if schema_format != "avro":  # left out for Avro, as Confluent's clients do: the oldest registries know no other
-            body["schemaType"] = TYPES[schema_format]
+            body["schemaType"] = SCHEMA_TYPES[schema_format]
         if references:
             body["references"] = [{"name": r.name, "subject": r.subject, "version": r.version} for r in references]
         until = self._connection.until()

@@ -145,6 +145,23 @@ class ObjectStoreConfig(Model):
     url: Text = "file:.prism/objects"
 
 
+class ServeConfig(Model):
+    """The server of ``prism serve``. Without tokens it serves this machine alone.
+
+    Attributes:
+        host: address to listen on; another one than a loopback address needs ``read_token`` or ``write_token``.
+        port: to listen on; 0 takes any that is free.
+        read_token: for whoever may read; also what workers report what they read with.
+        write_token: for whoever may read, register, delete, and change levels and modes. Without it, and with
+            ``read_token``, nobody may.
+    """
+
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8081
+    read_token: Secret | None = None
+    write_token: Secret | None = None
+
+
 class ProjectConfig(Model):
     """One per repository, in its root; without one, the defaults apply. Relative paths start at its folder.
 
@@ -156,6 +173,7 @@ class ProjectConfig(Model):
         subjects: what this repository produces or consumes.
         statistics: daily aggregations.
         object_store: where computed days are kept.
+        serve: the server of ``prism serve``.
     """
 
     registry: RegistryConfig = RegistryConfig()
@@ -165,6 +183,7 @@ class ProjectConfig(Model):
     subjects: Annotated[tuple[SubjectEntry, ...], Field(alias="subject", strict=False)] = ()
     statistics: Annotated[tuple[StatisticsEntry, ...], Field(strict=False)] = ()
     object_store: ObjectStoreConfig = ObjectStoreConfig()
+    serve: ServeConfig = ServeConfig()
     _base: Path = PrivateAttr(default=Path())
     _path: Path | None = PrivateAttr(default=None)
 
