@@ -10,14 +10,13 @@ import click
 
 from prismlib.cli.app import App, json_option, pass_app, print_json, print_table
 from prismlib.cli.project import load, pipeline_argument
-from prismlib.config.project import load_project
+from prismlib.cli.schema_remote import open_remote
 from prismlib.contracts.deriving import Derived, derive
 from prismlib.contracts.directory import DirectoryRegistry
 from prismlib.contracts.formats import load_format
 from prismlib.contracts.gate import proposal_of, version_of
 from prismlib.contracts.registry import RegisteredSchema, Registry
 from prismlib.errors import ConfigError, SchemaNotFoundError, SchemaParseError
-from prismlib.plugin.registries import open_project_registry
 from prismlib.runtime.assemble import subjects_read
 from prismlib.runtime.resolve import resolve
 
@@ -26,20 +25,6 @@ _COLOURS = {"added": "green", "removed": "red", "changed": "yellow", "renamed": 
 registry_option = click.option(
     "--registry", "url", metavar="URL|FOLDER", help="Another registry than the one of prism.toml."
 )
-
-
-def open_named(app: App, url: str | None) -> Registry:
-    """The registry that was named, or the project's. Raises ConfigError."""
-    project = load_project(Path.cwd())
-    if url is not None:
-        os.environ["PRISM_REGISTRY_URL"] = str(Path(url).resolve()) if "://" not in url else url
-        project = load_project(Path.cwd())
-    registry = open_project_registry(project, app.plugins)
-    if registry is None:
-        raise ConfigError(
-            "there is no prism.toml with a [registry] and no folder schemas/ here; name one with --registry"
-        )
-    return registry
 
 
 @click.group(epilog="Example: prism schema diff flights-value 1 2")
@@ -53,7 +38,7 @@ def schema() -> None:
 @pass_app
 def list_(app: App, url: str | None, as_json: bool) -> None:  # noqa: FBT001  # click passes options by name
     """List the subjects with their latest version."""
-    registry = open_named(app, url)
+    registry = open_remote(url, app.plugins)
     found = [registry.latest(name) for name in registry.subjects()]
     if as_json:
         print_json([_row(one) for one in found])
@@ -72,7 +57,7 @@ def list_(app: App, url: str | None, as_json: bool) -> None:  # noqa: FBT001  # 
 @pass_app
 def show(app: App, subject: str, version: int | None, url: str | None, as_json: bool) -> None:  # noqa: FBT001  # as above
     """Print one version of a subject, the latest by default, as it was registered."""
-    registry = open_named(app, url)
+    registry = open_remote(url, app.plugins)
     found = registry.latest(subject) if version is None else registry.version(subject, version)
     if as_json:
         print_json({**_row(found), "schema": found.text})
@@ -96,7 +81,7 @@ def diff(
     as_json: bool,  # noqa: FBT001  # as above
 ) -> None:
     """Say what changed between two versions, by default the latest two; `next` is the proposal of a folder."""
-    registry = open_named(app, url)
+    registry = open_remote(url, app.plugins)
     latest = registry.latest(subject)
     before, after = _two(registry, subject, latest, older, newer)
     fmt = load_format(latest.format)

@@ -159,12 +159,27 @@ class KeepsContracts(Protocol):
         ...
 
 
-@runtime_checkable
-class KnowsTimes(Protocol):
-    """Capability of a registry: it tells when versions were registered."""
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a registry knows of a version besides the schema; None for what it does not tell.
 
-    def registered_ms(self, subject: str, version: int) -> int | None:
-        """When, in ms since the epoch; None where this registry does not tell. Raises as ``version``."""
+    Attributes:
+        registered_ms: when, in ms since the epoch.
+        metadata: as it was registered.
+        guid: of the schema, for messages that are framed by it.
+    """
+
+    registered_ms: int | None = None
+    metadata: Mapping[str, Any] | None = None
+    guid: str | None = None
+
+
+@runtime_checkable
+class KnowsDetails(Protocol):
+    """Capability of a registry: it knows more of a version than its schema."""
+
+    def details(self, subject: str, version: int) -> Details:
+        """What it knows. Raises as ``version``."""
         ...
 
 
@@ -189,7 +204,7 @@ class TakesImports(Protocol):
         """While the block runs, versions of the subject are taken as they are, and nothing else is. Raises ContractError."""
         ...
 
-    def put(self, schema: RegisteredSchema, metadata: Mapping[str, Any] | None, guid: str | None) -> None:
+    def put(self, schema: RegisteredSchema, details: Details) -> None:
         """Take a version with its id; one that is there already stays.
 
         Raises:

@@ -284,7 +284,7 @@ class Subjects:
                 if there.id == schema_id:
                     return there
                 raise Problem(
-                    NOT_PERMITTED,
+                    ID_TAKEN,
                     f"Version {version} of subject '{subject}' is there already with another schema, of id {there.id}.",
                 )
             store.add_version(subject, version, schema_id, round(self._clock() * 1000))
