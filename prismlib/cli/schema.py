@@ -10,6 +10,7 @@ import click
 
 from prismlib.cli.app import App, json_option, pass_app, print_json, print_table
 from prismlib.cli.project import load, pipeline_argument
+from prismlib.cli.schema_register import import_, register, registry_option
 from prismlib.cli.schema_remote import open_remote
 from prismlib.contracts.deriving import Derived, derive
 from prismlib.contracts.directory import DirectoryRegistry
@@ -21,10 +22,6 @@ from prismlib.runtime.assemble import subjects_read
 from prismlib.runtime.resolve import resolve
 
 _COLOURS = {"added": "green", "removed": "red", "changed": "yellow", "renamed": "yellow", "moved": "yellow"}
-
-registry_option = click.option(
-    "--registry", "url", metavar="URL|FOLDER", help="Another registry than the one of prism.toml."
-)
 
 
 @click.group(epilog="Example: prism schema diff flights-value 1 2")
@@ -184,3 +181,7 @@ def derive_(app: App, pipeline: Path, check_only: bool, as_json: bool) -> int:  
 
 def _row(one: RegisteredSchema) -> dict[str, Any]:
     return {"subject": one.subject, "version": one.version, "id": one.id, "format": one.format}
+
+
+schema.add_command(register)
+schema.add_command(import_)

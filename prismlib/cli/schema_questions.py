@@ -96,19 +96,26 @@ def _in_folder(
     asked: Asked, repository: Repository, folder: DirectoryRegistry, base: DirectoryRegistry | None
 ) -> Iterator[Question | SubjectReport]:
     if asked.consumer is not None:
-        yield _of_contract(asked.consumer, asked.subject, folder)
+        yield contract_in(folder, asked.consumer, asked.subject)
     elif asked.schema is not None:
-        yield _of_schema(asked.schema, asked, base or folder, folder)
+        yield question_in(folder, asked.schema, asked, base)
     else:
         names = set(folder.all_subjects())
         for name, path in sorted(repository.proposals.items()):
             if name not in names or path.resolve().parent != folder.folder(name).resolve():
-                yield _of_schema(path, replace(asked, subject=name), base or folder, folder)
+                yield question_in(folder, path, replace(asked, subject=name), base)
         yield from questions_of_folder(folder, base, only=asked.subject)
 
 
-def _of_schema(path: Path, asked: Asked, released: DirectoryRegistry, folder: DirectoryRegistry) -> Question:
-    """One schema file for one subject of a folder, which may not have it yet."""
+def question_in(folder: DirectoryRegistry, path: Path, asked: Asked, base: DirectoryRegistry | None = None) -> Question:
+    """One schema file for one subject of a folder, which may not have it yet.
+
+    Args:
+        folder: the working tree.
+        path: of the schema.
+        asked: names the subject, where the file is in no folder of one, and what it imports.
+        base: the same folder at the git revision that counts as released; None when the folder itself does.
+    """
     name = asked.subject or _subject_of(path, folder)
     references = parse_references(asked.references)
     try:
@@ -122,11 +129,14 @@ def _of_schema(path: Path, asked: Asked, released: DirectoryRegistry, folder: Di
     imported = imports_of(folder, references or subject.references.get("next", ()))
     text = SchemaText(read_schema(path), imported, str(path))
     return Question(
-        subject, versions_of(released, name), Proposal(text, str(path)), read_consumers(folder.folder(name), subject)
+        subject,
+        versions_of(base or folder, name),
+        Proposal(text, str(path)),
+        read_consumers(folder.folder(name), subject),
     )
 
 
-def _of_contract(path: Path, name: str | None, folder: DirectoryRegistry) -> Question:
+def contract_in(folder: DirectoryRegistry, path: Path, name: str | None) -> Question:
     """One contract, held against every version."""
     name = name or path.resolve().parent.parent.name
     subject = folder.subject(name)

@@ -88,9 +88,26 @@ def question_of(registry: Registry, name: str, path: Path, references: tuple[str
     return Question(Subject(name, fmt, level, owner="", contact=""), versions, proposal, consumers, notes=notes)
 
 
+def contract_of(registry: Registry, path: Path, name: str | None, *, all_versions: bool = True) -> Question:
+    """One contract, held against every version of a subject, or the latest alone.
+
+    Raises:
+        ConfigError: its files cannot be read.
+        ContractError: as for :func:`question_of`; SchemaNotFoundError where the subject has no version.
+    """
+    name = name or path.resolve().parent.parent.name
+    versions = versions_of(registry, name)
+    if not versions:
+        raise SchemaNotFoundError(
+            f"{name} has no version in {registry!r}; check --subject, which names what {path} reads"
+        )
+    subject = Subject(name, registry.latest(name).format, "NONE", owner="", contact="")
+    return Question(subject, versions, None, [read_consumer(path, subject)], all_versions=all_versions)
+
+
 def _questions(asked: Asked, repository: Repository, registry: Registry) -> Iterator[Question | SubjectReport]:
     if asked.consumer is not None:
-        yield _of_contract(registry, asked.consumer, asked.subject)
+        yield contract_of(registry, asked.consumer, asked.subject)
     elif asked.schema is not None:
         yield question_of(registry, _named(asked, repository, asked.schema), asked.schema, asked.references)
     else:
@@ -116,18 +133,6 @@ def _named(asked: Asked, repository: Repository, path: Path) -> str:
         if proposal.resolve() == path.resolve():
             return name
     raise ConfigError(f"{path}: --subject is missing: say which subject the schema is proposed for")
-
-
-def _of_contract(registry: Registry, path: Path, name: str | None) -> Question:
-    """One contract, held against every version."""
-    name = name or path.resolve().parent.parent.name
-    versions = versions_of(registry, name)
-    if not versions:
-        raise SchemaNotFoundError(
-            f"{name} has no version in {registry!r}; check --subject, which names what {path} reads"
-        )
-    subject = Subject(name, registry.latest(name).format, "NONE", owner="", contact="")
-    return Question(subject, versions, None, [read_consumer(path, subject)], all_versions=True)
 
 
 def _inside(question: Question, registry: Registry, seconds: int, now: datetime) -> Question:

@@ -133,11 +133,12 @@ def _style(text: str, colour: str | None = None, *, bold: bool = False) -> str:
 
 
 def _json(reports: Sequence[SubjectReport]) -> None:
-    document = {"exit_code": exit_code(reports), "subjects": [_document(report) for report in reports]}
+    document = {"exit_code": exit_code(reports), "subjects": [report_document(report) for report in reports]}
     click.echo(json.dumps(document, indent=2))
 
 
-def _document(report: SubjectReport) -> dict[str, Any]:
+def report_document(report: SubjectReport) -> dict[str, Any]:
+    """One report as JSON."""
     subject = report.subject
     return {
         "subject": subject.name,
