@@ -28,12 +28,12 @@ class Part:
 
     Attributes:
         name: as in ``prism serve --only NAME``.
-        router: its routes, each with the path that clients know.
+        routers: its routes, each with the path that clients know.
         close: called once, after the last request.
     """
 
     name: str
-    router: APIRouter
+    routers: Sequence[APIRouter]
     close: Callable[[], None]
 
 
@@ -49,7 +49,8 @@ def build_application(parts: Sequence[Part], access: Access) -> ASGIApp:
     # No pages about the interface: they would load scripts from elsewhere.
     app = FastAPI(lifespan=lifespan, openapi_url=None, redirect_slashes=False)
     for part in parts:
-        app.include_router(part.router)
+        for router in part.routers:
+            app.include_router(router)
 
     @app.exception_handler(Problem)
     async def _problem(_: Request, problem: Problem) -> Response:

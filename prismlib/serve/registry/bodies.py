@@ -61,10 +61,6 @@ class SchemaBody(_Body):
             raise Problem(INVALID_SCHEMA, f"Invalid schema type {kind[:40]}; known are {', '.join(FORMATS)}.")
         if self.rules:
             raise Problem(INVALID_SCHEMA, "This registry runs no rules, so it takes no schema with a ruleSet.")
-        try:
-            self.model_dump_json(include={"text", "references", "metadata"})
-        except ValueError:
-            raise Problem(INVALID_SCHEMA, "The schema holds text that is no Unicode.") from None
         metadata = self.metadata.model_dump(exclude_none=True) if self.metadata else None
         return Incoming(
             FORMATS[kind],

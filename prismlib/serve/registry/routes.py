@@ -52,8 +52,8 @@ _Offset = Annotated[int, Query(ge=0)]
 _Limit = Annotated[int, Query(ge=-1)]
 
 
-def routes(store: Store, subjects: Subjects) -> APIRouter:
-    """All of the interface. Routes of ``writing`` need the right to write; all others are free to whoever may read."""
+def routes(store: Store, subjects: Subjects) -> tuple[APIRouter, APIRouter]:
+    """All of the interface: what is free to whoever may read, and what needs the right to write."""
     reading = APIRouter()
     writing = APIRouter(dependencies=[Depends(writes)])
     _schemas(reading, store)
@@ -62,10 +62,7 @@ def routes(store: Store, subjects: Subjects) -> APIRouter:
     _levels(reading, writing, store, subjects)
     _modes(reading, writing, store, subjects)
     _usage(reading, store)
-    everything = APIRouter()
-    everything.include_router(reading)
-    everything.include_router(writing)
-    return everything
+    return reading, writing
 
 
 def _schemas(reading: APIRouter, store: Store) -> None:

@@ -68,10 +68,10 @@ class Incoming:
         """What makes it the same as another one. Raises SchemaParseError."""
         form = f"{self.format}\n{canonical(self.format, self.text, self.references)}"
         said = "" if self.metadata is None else json.dumps(self.metadata, sort_keys=True)
-        content = hashlib.sha256(form.encode(errors="surrogatepass"))
+        content = hashlib.sha256(form.encode())
         fingerprint = content.copy()
         if said:
-            fingerprint.update(f"\n{said}".encode(errors="surrogatepass"))
+            fingerprint.update(f"\n{said}".encode())
         return NewSchema(self.format, self.text, self.references, self.metadata, content.digest(), fingerprint.digest())
 
 
