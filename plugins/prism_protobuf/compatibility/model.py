@@ -1,0 +1,178 @@
+"""A Protobuf schema as the rules see it: messages, fields and enums, with the features of every syntax spelled out.
+
+proto2, proto3 and the editions say the same few things in different words. Here a field has presence or has not, whatever
+the word, and an enum is open or closed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias
+
+Syntax: TypeAlias = Literal["proto2", "proto3", "2023", "2024"]
+Label: TypeAlias = Literal["", "optional", "required", "repeated"]
+Ranges: TypeAlias = tuple[tuple[int, int], ...]
+"""First and last number of each range."""
+
+DOUBLE, FLOAT, INT64, UINT64, INT32, FIXED64, FIXED32, BOOL, STRING, GROUP, MESSAGE, BYTES = range(1, 13)
+UINT32, ENUM, SFIXED32, SFIXED64, SINT32, SINT64 = range(13, 19)
+
+SCALARS: Final = {
+    DOUBLE: "double", FLOAT: "float", INT64: "int64", UINT64: "uint64", INT32: "int32", FIXED64: "fixed64",
+    FIXED32: "fixed32", BOOL: "bool", STRING: "string", BYTES: "bytes", UINT32: "uint32", SFIXED32: "sfixed32",
+    SFIXED64: "sfixed64", SINT32: "sint32", SINT64: "sint64",
+}  # fmt: skip
+"""Name in a .proto of each scalar type, by its number in descriptors."""
+
+
+@dataclass(slots=True, eq=False)
+class EnumType:
+    """An enum.
+
+    Attributes:
+        name: within its package, such as ``Order.Status``.
+        full_name: with the package.
+        values: the names of each number, in the order of the file; more than one name where aliases are allowed.
+        closed: whether a number that it has not got is kept out of the field.
+        reserved: numbers that it says nobody may use again.
+    """
+
+    name: str
+    full_name: str
+    values: dict[int, list[str]]
+    closed: bool
+    reserved: Ranges
+
+    @property
+    def first(self) -> int:
+        """The number that a field without a value has, unless it has another default."""
+        return next(iter(self.values))
+
+
+@dataclass(slots=True, eq=False)
+class Field:
+    """A field of a message, or the key or value of a map.
+
+    Attributes:
+        name: as in the file.
+        number: on the wire.
+        type: of the value, a number of descriptors: ``INT32`` and so on; ``GROUP`` for a message with delimiters.
+        label: as it is written; "" where there is none, as in a oneof, in proto3 and in editions.
+        repeated: whether it is a list or a map.
+        presence: whether a reader can tell a value that was not written from zero.
+        required: whether a message without it is refused.
+        packed: whether a writer puts the numbers of a list into one value.
+        oneof: the name of the oneof that it is in, or "".
+        default: what a reader gets where nothing was written; None for messages and lists.
+        checked: whether text is refused that is no UTF-8.
+        message: what the value is, for messages; a map's is the message of its entries.
+        enum: what the value is, for enums.
+    """
+
+    name: str
+    number: int
+    type: int
+    label: Label
+    repeated: bool
+    presence: bool
+    required: bool
+    packed: bool
+    oneof: str
+    default: object
+    checked: bool
+    message: Message | None = None
+    enum: EnumType | None = None
+
+    @property
+    def entry(self) -> tuple[Field, Field] | None:
+        """Key and value of a map; None where the field is no map."""
+        message = self.message
+        if message is None or not message.is_entry:
+            return None
+        return message.fields[1], message.fields[2]
+
+    @property
+    def type_name(self) -> str:
+        """Of the value, as a .proto names it."""
+        entry = self.entry
+        if entry is not None:
+            return f"map<{entry[0].type_name}, {entry[1].type_name}>"
+        if self.message is not None:
+            return self.message.full_name if self.type == MESSAGE else f"group {self.message.full_name}"
+        if self.enum is not None:
+            return self.enum.full_name
+        return SCALARS[self.type]
+
+    def __str__(self) -> str:
+        """The declaration, such as ``repeated int32 delays = 4``."""
+        label = self.label if self.entry is None else ""
+        if not label and self.required:
+            label = "required"
+        return f"{label} {self.type_name} {self.name} = {self.number}".lstrip()
+
+
+@dataclass(slots=True, eq=False)
+class Message:
+    """A message.
+
+    Attributes:
+        name: within its package, such as ``Order.Line``.
+        full_name: with the package.
+        main: whether it is defined in the schema itself, and not in what it imports.
+        fields: by number, in the order of the file. No extensions.
+        oneofs: names, those that stand for proto3's ``optional`` left out.
+        reserved: numbers that nobody may use again.
+        nested: messages within it. No entries of maps.
+        enums: enums within it.
+        is_entry: whether protoc made it for the entries of a map.
+    """
+
+    name: str
+    full_name: str
+    main: bool
+    reserved: Ranges
+    is_entry: bool
+    fields: dict[int, Field] = field(default_factory=dict)
+    oneofs: tuple[str, ...] = ()
+    nested: list[Message] = field(default_factory=list)
+    enums: list[EnumType] = field(default_factory=list)
+
+    @property
+    def simple_name(self) -> str:
+        return self.name.rpartition(".")[2]
+
+    def field_named(self, name: str) -> Field | None:
+        return next((one for one in self.fields.values() if one.name == name), None)
+
+
+@dataclass(slots=True, eq=False)
+class Schema:
+    """A file, with what it imports behind its fields.
+
+    Attributes:
+        where: what to call it in errors.
+        package: "" for none.
+        syntax: of the file itself.
+        messages: at its top level, in the order of the file.
+        enums: at its top level.
+    """
+
+    where: str
+    package: str
+    syntax: Syntax
+    messages: list[Message]
+    enums: list[EnumType]
+
+    def roots(self) -> list[Message]:
+        """Messages that records can be: those at the top level that no other is made of; the first where all are."""
+        inner: set[int] = set()
+        waiting = list(self.messages)
+        while waiting:
+            message = waiting.pop()
+            waiting += message.nested
+            for one in message.fields.values():
+                entry = one.entry
+                held = one.message if entry is None else entry[1].message
+                if held is not None and held is not message:
+                    inner.add(id(held))
+        return [one for one in self.messages if id(one) not in inner] or self.messages[:1]
