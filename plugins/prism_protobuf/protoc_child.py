@@ -18,7 +18,7 @@ MOST_MEMORY = 3 << 30
 def main() -> None:
     """Take jobs until standard input ends."""
     # so that a missing library is known before the first job
-    from grpc_tools import protoc  # noqa: PLC0415  # only the child imports it
+    from grpc_tools import protoc  # type: ignore[import-untyped]  # noqa: PLC0415  # only the child imports it
 
     _limit_memory()
     bundled = os.path.join(os.path.dirname(protoc.__file__), "_proto")  # noqa: PTH118, PTH120  # starts faster

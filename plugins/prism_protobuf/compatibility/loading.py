@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -96,6 +96,7 @@ class _Loader:
                         one.default = next(named)
             else:
                 one.message = self.messages[name]
+                one.message.is_group |= described.type == model.GROUP
                 if one.message.is_entry:
                     one.type = model.MESSAGE  # entries have no delimiters, whatever the file says of messages
 
@@ -115,7 +116,7 @@ class _File:
             f"{self.package}.{name}" if self.package else name,
             main=self.main,
             # a descriptor's ranges end before their end
-            reserved=tuple((one.start, one.end - 1) for one in described.reserved_range),
+            reserved=tuple(sorted((one.start, one.end - 1) for one in described.reserved_range)),
             is_entry=described.options.map_entry if described.HasField("options") else False,
         )
         self.loader.messages[made.full_name] = made
@@ -138,7 +139,7 @@ class _File:
         values: dict[int, list[str]] = {}
         for value in described.value:
             values.setdefault(value.number, []).append(value.name)
-        reserved: Ranges = tuple((one.start, one.end) for one in described.reserved_range)
+        reserved: Ranges = tuple(sorted((one.start, one.end) for one in described.reserved_range))
         closed = self._refined(features, described)[1] == _CLOSED
         made = EnumType(name, f"{self.package}.{name}" if self.package else name, values, closed, reserved)
         self.loader.enums[made.full_name] = made
@@ -205,10 +206,5 @@ def _default(described: FieldDescriptorProto) -> object:
 
 
 def _unescaped(text: str) -> bytes:
-    """protoc writes the default of bytes with the escapes of C, which Python's literals have too."""
+    """Undo the escapes of C in which protoc writes the default of bytes, and which Python's literals have too."""
     return text.encode("latin-1").decode("unicode_escape").encode("latin-1")
-
-
-def covered(number: int, ranges: Iterable[tuple[int, int]]) -> bool:
-    """Whether a number is in one of the ranges."""
-    return any(first <= number <= last for first, last in ranges)

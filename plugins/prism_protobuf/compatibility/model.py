@@ -6,13 +6,14 @@ the word, and an enum is open or closed.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
 Syntax: TypeAlias = Literal["proto2", "proto3", "2023", "2024"]
 Label: TypeAlias = Literal["", "optional", "required", "repeated"]
 Ranges: TypeAlias = tuple[tuple[int, int], ...]
-"""First and last number of each range."""
+"""First and last number of each range, in order; they do not overlap."""
 
 DOUBLE, FLOAT, INT64, UINT64, INT32, FIXED64, FIXED32, BOOL, STRING, GROUP, MESSAGE, BYTES = range(1, 13)
 UINT32, ENUM, SFIXED32, SFIXED64, SINT32, SINT64 = range(13, 19)
@@ -125,6 +126,7 @@ class Message:
         nested: messages within it. No entries of maps.
         enums: enums within it.
         is_entry: whether protoc made it for the entries of a map.
+        is_group: whether it is written as ``group`` in a field.
     """
 
     name: str
@@ -132,17 +134,27 @@ class Message:
     main: bool
     reserved: Ranges
     is_entry: bool
+    is_group: bool = False
     fields: dict[int, Field] = field(default_factory=dict)
     oneofs: tuple[str, ...] = ()
     nested: list[Message] = field(default_factory=list)
     enums: list[EnumType] = field(default_factory=list)
+    _by_name: dict[str, Field] | None = None
 
     @property
     def simple_name(self) -> str:
         return self.name.rpartition(".")[2]
 
+    def held(self) -> list[Message]:
+        """The messages that its fields hold, in lists and maps, too."""
+        values = (one if one.entry is None else one.entry[1] for one in self.fields.values())
+        return [one.message for one in values if one.message is not None]
+
     def field_named(self, name: str) -> Field | None:
-        return next((one for one in self.fields.values() if one.name == name), None)
+        """The field of that name."""
+        if self._by_name is None:
+            self._by_name = {one.name: one for one in self.fields.values()}
+        return self._by_name.get(name)
 
 
 @dataclass(slots=True, eq=False)
@@ -163,16 +175,37 @@ class Schema:
     messages: list[Message]
     enums: list[EnumType]
 
-    def roots(self) -> list[Message]:
-        """Messages that records can be: those at the top level that no other is made of; the first where all are."""
-        inner: set[int] = set()
-        waiting = list(self.messages)
+    def named(self) -> dict[str, Message]:
+        """All messages of the file by their name within the package, the outer before the inner."""
+        found: dict[str, Message] = {}
+        waiting = deque(self.messages)
         while waiting:
-            message = waiting.pop()
-            waiting += message.nested
-            for one in message.fields.values():
-                entry = one.entry
-                held = one.message if entry is None else entry[1].message
-                if held is not None and held is not message:
-                    inner.add(id(held))
-        return [one for one in self.messages if id(one) not in inner] or self.messages[:1]
+            message = waiting.popleft()
+            found[message.name] = message
+            waiting.extendleft(reversed(message.nested))
+        return found
+
+    def seeds(self) -> list[Message]:
+        """Messages from which all others of the file are reached: those that no other holds, then what is left in circles."""
+        every = self.named()
+        held = {id(inner) for one in every.values() for inner in one.held() if inner is not one}
+        chosen: list[Message] = []
+        reached: set[int] = set()
+        for one in [*(one for one in every.values() if id(one) not in held), *every.values()]:
+            if id(one) not in reached:
+                chosen.append(one)
+                _reach(one, reached)
+        return chosen
+
+    def roots(self) -> list[Message]:
+        """Messages that records can be: the seeds that are at the top level."""
+        return [one for one in self.seeds() if "." not in one.name]
+
+
+def _reach(message: Message, reached: set[int]) -> None:
+    waiting = [message]
+    while waiting:
+        one = waiting.pop()
+        if id(one) not in reached:
+            reached.add(id(one))
+            waiting += one.held()
