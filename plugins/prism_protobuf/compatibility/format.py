@@ -68,8 +68,8 @@ class ProtobufFormat:
     def project(self, schema: Schema, reads: frozenset[str]) -> str:
         """The text of a reader schema that has just the fields that are read, with what it needs of its imports inside.
 
-        Nothing says which message of a file ``reads`` belongs to. It is the first that records can be of, unless that one lacks a field
-        that is read and another one has them all.
+        Nothing says which message of a file ``reads`` belongs to. It is the first at the top level, unless that one lacks a
+        field that is read and another one has them all.
 
         Raises:
             UnknownFieldError: a path names nothing; names the nearest field.

@@ -145,6 +145,11 @@ class Message:
     def simple_name(self) -> str:
         return self.name.rpartition(".")[2]
 
+    @property
+    def is_namespace(self) -> bool:
+        """Whether it is there only because something is nested in it."""
+        return not self.fields and bool(self.nested or self.enums)
+
     def held(self) -> list[Message]:
         """The messages that its fields hold, in lists and maps, too."""
         values = (one if one.entry is None else one.entry[1] for one in self.fields.values())
@@ -186,9 +191,14 @@ class Schema:
         return found
 
     def seeds(self) -> list[Message]:
-        """Messages from which all others of the file are reached: those that no other holds, then what is left in circles."""
+        """Messages from which all others of the file are reached: those that none outside holds, then what is left in circles."""
         every = self.named()
-        held = {id(inner) for one in every.values() for inner in one.held() if inner is not one}
+        held = {
+            id(inner)
+            for one in every.values()
+            for inner in one.held()
+            if inner is not one and not one.full_name.startswith(f"{inner.full_name}.")
+        }
         chosen: list[Message] = []
         reached: set[int] = set()
         for one in [*(one for one in every.values() if id(one) not in held), *every.values()]:
@@ -198,8 +208,8 @@ class Schema:
         return chosen
 
     def roots(self) -> list[Message]:
-        """Messages that records can be: the seeds that are at the top level."""
-        return [one for one in self.seeds() if "." not in one.name]
+        """Messages that records can be: the seeds at the top level, save those that only hold the names of others."""
+        return [one for one in self.seeds() if "." not in one.name and not one.is_namespace]
 
 
 def _reach(message: Message, reached: set[int]) -> None:

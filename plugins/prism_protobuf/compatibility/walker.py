@@ -55,12 +55,13 @@ class _Walk:
         top = Place()
         yield Files(reader, writer, top)
         known, written = reader.named(), writer.named()
+        roots = {id(one) for one in reader.roots()}
         for one in reader.seeds():
             if one.name in written:
                 self._meet(Messages(one, written[one.name], _place(top, one)))
                 while self._waiting:
                     yield from self._messages(self._waiting.popleft())
-            elif "." not in one.name:
+            elif id(one) in roots:
                 yield UnwrittenMessage(one, _place(top, one))
         roots = {id(one) for one in writer.roots()}
         for name, one in written.items():
