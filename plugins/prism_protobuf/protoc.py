@@ -54,10 +54,17 @@ _PLACE: Final = re.compile(r"(?P<file>[^:\n]+\.proto):(?:(?P<line>\d+):(?P<colum
 
 @dataclass(frozen=True, slots=True)
 class _Failed:
-    """What protoc left instead of descriptors: its exit code, negative for a signal, and what it printed."""
+    """What protoc left instead of descriptors.
+
+    Attributes:
+        code: 1 for a schema that it refuses; for an end of the process before it answered, what that ended with.
+        output: what it printed.
+        ended: whether the process ended.
+    """
 
     code: int
     output: str
+    ended: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,9 @@ def compile_all(schemas: Sequence[SchemaText]) -> list[bytes | SchemaParseError]
     missing = [one for key, one in jobs.items() if key not in done]
     if missing:
         made = _run_all(missing)
-        compiled.store({key: one for key, one in made.items() if isinstance(one, bytes)})
+        whole = {key: one for key, one in made.items() if isinstance(one, bytes)}
+        if whole:
+            compiled.store(whole)
         done |= made
     return [
         _result(schema.where, done[one.key]) if isinstance(one, _Job) else one
@@ -126,7 +135,7 @@ def _job(schema: SchemaText) -> _Job:
 def _result(where: str, done: bytes | _Failed) -> bytes | SchemaParseError:
     if isinstance(done, bytes):
         return done
-    refused = _refused(where, done.code, done.output)
+    refused = _dead(where, done) if done.ended else _refused(where, done)
     if isinstance(refused, SchemaParseError):
         return refused
     raise refused
@@ -209,11 +218,13 @@ def _run(jobs: Sequence[_Job]) -> dict[bytes, bytes | _Failed]:
             except (OSError, UnicodeEncodeError) as error:
                 done[job.key] = _Failed(1, f"{_UNUSABLE}{error}")
         while laid:
-            codes = list(_child(root, [line for _, line in laid]))
+            codes, end = _child(root, [line for _, line in laid])
             for (job, line), code in zip(laid, codes, strict=False):
-                printed, *_ = json.loads(line)
-                done[job.key] = _outcome(Path(printed), code)
+                done[job.key] = _outcome(Path(json.loads(line)[0]), code)
             laid = laid[len(codes) :]
+            if end is not None:
+                done[laid[0][0].key] = _Failed(end, "", ended=True)
+                laid = laid[1:]
     return done
 
 
@@ -253,8 +264,11 @@ def _outcome(printed: Path, code: int) -> bytes | _Failed:
     return _Failed(code, output.replace(f"{printed.with_suffix('')}{os.sep}", ""))
 
 
-def _child(root: Path, lines: Sequence[str]) -> Iterator[int]:
-    """Exit codes of jobs that one process does, until it has done all or dies of one: that has a code below zero.
+def _child(root: Path, lines: Sequence[str]) -> tuple[list[int], int | None]:
+    """Have one process do jobs.
+
+    Returns:
+        The exit codes of the jobs that it did; and, where those are not all, what it ended with in the next one.
 
     Raises:
         ContractError: the process does not get as far as the first job.
@@ -266,6 +280,7 @@ def _child(root: Path, lines: Sequence[str]) -> Iterator[int]:
             child = subprocess.Popen(command, stdin=jobs, stdout=subprocess.PIPE, stderr=errors)
         except OSError as error:
             raise ContractError(f"protoc cannot be started: {error}") from error
+    codes: list[int] = []
     with child:
         try:
             answers = _answers(child)
@@ -273,16 +288,13 @@ def _child(root: Path, lines: Sequence[str]) -> Iterator[int]:
                 child.kill()
                 output = (root / "errors").read_text(encoding="utf-8", errors="replace").strip()
                 raise ContractError(f"protoc failed: {output[-500:] or f'exit code {child.wait()}'}")
-            count = 0
-            for answer in answers:
-                count += 1
-                yield int(answer)
-            if count < len(lines):
-                yield -abs(child.wait() or 1)
+            codes.extend(map(int, answers))
+            end = child.wait()
         except TimeoutError:
-            yield _TIMED_OUT
+            end = _TIMED_OUT
         finally:
             child.kill()
+    return codes, None if len(codes) == len(lines) else end
 
 
 _TIMED_OUT: Final = -1000
@@ -315,13 +327,18 @@ def _descriptor(text: str) -> descriptor_pb2.FileDescriptorProto | None:
     return found if found.name else None
 
 
-def _refused(where: str, code: int, output: str) -> ContractError:
+def _dead(where: str, done: _Failed) -> SchemaParseError:
+    if done.code == _TIMED_OUT:
+        return SchemaParseError(f"{where}: protoc did not finish within {SECONDS:.0f} seconds; simplify the schema")
+    if done.code < 0:
+        return SchemaParseError(f"{where}: protoc crashed on this schema (signal {-done.code}); simplify it")
+    return SchemaParseError(f"{where}: protoc ended on this schema without a word (exit code {done.code}); simplify it")
+
+
+def _refused(where: str, done: _Failed) -> ContractError:
+    code, output = done.code, done.output
     if output.startswith(_UNUSABLE):
         return SchemaParseError(f"{where}: {output}")
-    if code == _TIMED_OUT:
-        return SchemaParseError(f"{where}: protoc did not finish within {SECONDS:.0f} seconds; simplify the schema")
-    if code < 0:
-        return SchemaParseError(f"{where}: protoc crashed on this schema (signal {-code}); simplify it")
     places = [match for match in _PLACE.finditer(output) if not match["what"].startswith("warning")]
     # protoc reports what follows from a missing import too, and that first.
     first = next((match for match in places if not match["line"]), places[0] if places else None)

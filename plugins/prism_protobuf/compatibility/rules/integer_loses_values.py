@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prism_protobuf.compatibility.kinds import integers
+from prism_protobuf.compatibility.kinds import encoding, integers
 from prism_protobuf.compatibility.pairs import Problem, Types
 from prismlib.contracts.rules import Rule
 
@@ -28,7 +28,9 @@ RULE = Rule(
 
 def check(pair: Types) -> Sequence[Problem]:
     reader, writer = integers(pair.reader), integers(pair.writer)
-    if reader is None or writer is None or (reader[0] <= writer[0] and writer[1] <= reader[1]):
+    if reader is None or writer is None or encoding(pair.reader) != encoding(pair.writer):
+        return ()
+    if reader[0] <= writer[0] and writer[1] <= reader[1]:
         return ()
     return (
         Problem(

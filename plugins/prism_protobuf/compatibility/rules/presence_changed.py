@@ -30,6 +30,8 @@ def check(pair: Fields) -> Sequence[Problem]:
     reader, writer = pair.reader, pair.writer
     if reader.presence == writer.presence or reader.repeated or writer.repeated:
         return ()
+    if reader.message is not None or writer.message is not None:
+        return ()
     if reader.oneof or writer.oneof or reader.required or writer.required:
         return ()
     if writer.presence:

@@ -6,7 +6,8 @@ Example: The reader has `required string station = 4;`, and the writer has no fi
 
 Instead: Make a new field optional. A required field stays for ever.
 
-Confluent: Agrees (REQUIRED_FIELD_ADDED).
+Confluent: Agrees (REQUIRED_FIELD_ADDED), and goes further: Confluent knows the word `required` alone, and not the
+feature `LEGACY_REQUIRED` of editions.
 """
 
 from __future__ import annotations
