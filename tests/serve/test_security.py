@@ -9,11 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from fastapi.routing import APIRoute
 
+from prismlib.contracts.check import Proposal, Question, Version
+from prismlib.contracts.format import SchemaText
+from prismlib.contracts.subject import Subject
 from prismlib.errors import ConfigError
 from prismlib.serve.access import Access, check_host, writes
 from prismlib.serve.registry.judge import Judges
@@ -124,7 +128,7 @@ def test_without_tokens_only_this_machine_is_served(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["registry.example.org", "127.0.0.1.example.org", "10.0.0.1", ""])
 def test_without_tokens_it_answers_to_no_name_from_elsewhere(server: Served, host: str) -> None:
     status, found = server.ask("GET", "/subjects", host=host)
-    assert (status, found["error_code"]) in {(403, 40301)}
+    assert (status, found["error_code"]) == (403, 40301)
     assert server.ask("GET", "/subjects", host="localhost:1234")[0] == 200
     assert server.ask("GET", "/subjects", host="[::1]:1234")[0] == 200
 
@@ -206,14 +210,7 @@ def test_hostile_json_gets_an_answer(server: Served, subject: str, path: str, bo
     assert "Traceback" not in found["message"]
 
 
-def test_a_comparison_that_takes_too_long_is_cut_off_and_the_server_goes_on(tmp_path: Path) -> None:
-    """Records that refer to one another: each of n has a union of all, which takes long to walk through in pairs."""
-    from datetime import UTC, datetime
-
-    from prismlib.contracts.check import Proposal, Question, Version
-    from prismlib.contracts.format import SchemaText
-    from prismlib.contracts.subject import Subject
-
+def test_a_comparison_that_takes_too_long_is_cut_off_and_the_next_is_answered() -> None:
     wide = json.dumps(record(*(f"f{n}?" for n in range(20_000))))
     versions = [Version(n, SchemaText(wide, {}, f"v{n}")) for n in range(1, 60)]
     subject = Subject("s", "avro", "FULL_TRANSITIVE", owner="", contact="")

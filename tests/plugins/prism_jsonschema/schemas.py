@@ -97,7 +97,16 @@ def _objects(draw: st.DrawFn, inner: st.SearchStrategy[Any]) -> dict[str, Any]:
 @st.composite
 def _arrays(draw: st.DrawFn, inner: st.SearchStrategy[Any]) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": "array"} if draw(st.integers(0, 3)) else {}
-    words = ["items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains", "maxContains", "unevaluatedItems"]
+    words = [
+        "items",
+        "prefixItems",
+        "minItems",
+        "maxItems",
+        "uniqueItems",
+        "contains",
+        "maxContains",
+        "unevaluatedItems",
+    ]
     for keyword in draw(st.lists(st.sampled_from(words), unique=True, max_size=3)):
         match keyword:
             case "prefixItems":
