@@ -20,6 +20,7 @@ from prismlib.serve.problems import Problem
 ERROR_MEDIA_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 """Of all parts: clients of the registry look at it, and nobody else does."""
 UNPROCESSABLE: Final = 42201
+INTERNAL: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,10 @@ def build_application(parts: Sequence[Part], access: Access) -> ASGIApp:
     @app.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> Response:
         return _error(error.status_code, f"HTTP {error.status_code} {error.detail}", error.status_code)
+
+    @app.exception_handler(Exception)  # and raised again afterwards, so that the guard can log it
+    async def _failed(*_: object) -> Response:
+        return _error(INTERNAL, "Internal server error; the server's log says more.", INTERNAL)
 
     return Guard(app, access, ERROR_MEDIA_TYPE)
 

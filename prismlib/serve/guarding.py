@@ -54,8 +54,8 @@ class Guard:
             problem = await self._serve(scope, receive, sending)
         except Exception:
             log.exception("request failed", extra=_line(scope))
-            problem = Problem(500, "Internal server error; the server's log says more.")
-        if problem is not None and not status:
+            problem = None
+        if problem is not None:
             response = json_response(
                 {"error_code": problem.code, "message": problem.message}, problem.status, self._media_type
             )

@@ -74,8 +74,11 @@ def test_what_was_answered_survives_kill_nine(tmp_path: Path) -> None:
             for thread in threads:
                 thread.start()
             before = len(told)
-            while len(told) < before + 5:
+            for _ in range(6000):
+                if len(told) >= before + 5:
+                    break
                 time.sleep(0.01)
+            assert len(told) >= before + 5
             time.sleep(turns.uniform(0.0, 0.3))
             server.stop(signal.SIGKILL)
             for thread in threads:
@@ -135,3 +138,17 @@ def test_a_file_of_a_later_version_is_refused(tmp_path: Path) -> None:
     file.close()
     with pytest.raises(ConfigError, match="its tables are number 99, these are 1"):
         Store(path)
+
+
+def test_a_failure_of_our_own_is_json_without_a_traceback(tmp_path: Path) -> None:
+    with Served(tmp_path) as server:
+        server.ask("GET", "/subjects")
+        with sqlite3.connect(tmp_path / ".prism" / "registry.db") as file:
+            file.execute("DROP TABLE levels")
+        file.close()
+        status, found = server.ask("GET", "/config")
+        assert (status, found["error_code"]) == (500, 500)
+        assert "no such table" not in found["message"]
+        assert server.ask("GET", "/subjects") == (200, [])
+        server.stop()
+        assert "no such table: levels" in "".join(server.lines)

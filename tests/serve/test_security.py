@@ -222,7 +222,7 @@ def test_a_comparison_that_takes_too_long_is_cut_off_and_the_next_is_answered() 
         assert judges.ask(small, now).kind == "compatible"
         begin = time.monotonic()
         verdict = judges.ask(question, now)
-        assert (verdict.kind, verdict.messages) == ("undecided", ["comparing it took longer than 0.5 s"])
+        assert (verdict.kind, verdict.messages) == ("undecided", ["it took longer than 0.5 s"])
         assert time.monotonic() - begin < 60
         assert judges.ask(small, now).kind == "compatible"
     finally:

@@ -14,7 +14,7 @@ from prismlib.contracts.registry import FORMATS, MAX_NUMBER, SCHEMA_TYPES, Refer
 from prismlib.serve.answers import json_response
 from prismlib.serve.problems import Problem
 from prismlib.serve.registry.problems import INVALID_SCHEMA, INVALID_SUBJECT, INVALID_VERSION
-from prismlib.serve.registry.store import Stored
+from prismlib.serve.registry.schemas import Stored
 from prismlib.serve.registry.subjects import Incoming
 
 MEDIA_TYPE: Final = "application/vnd.schemaregistry.v1+json"

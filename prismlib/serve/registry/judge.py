@@ -1,4 +1,4 @@
-"""Processes that judge schemas, so that none can hold up the server: one that takes too long is killed.
+"""Processes in which schemas are looked at, so that none can hold up the server: one that takes too long is killed.
 
 A thread could not be stopped, and a crash of a parser would take the server along.
 """
@@ -11,15 +11,18 @@ import multiprocessing
 import queue
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from multiprocessing.connection import Connection
-from typing import Final
+from typing import Final, TypeVar
 
 from prismlib.contracts.check import Question
+from prismlib.errors import ContractError, PrismError
 from prismlib.serve.registry.judging import Verdict, judge
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 PROCESSES: Final = 2
 WAITING: Final = 16
@@ -53,17 +56,32 @@ class Judges:
         Raises:
             BusyError: no process became free in time.
         """
+        try:
+            return self.run(judge, question, now)
+        except ContractError as error:
+            return Verdict("undecided", [str(error)])
+
+    def run(self, function: Callable[..., T], *arguments: object) -> T:
+        """Call a function of a module; the caller was :meth:`admitted`.
+
+        Raises:
+            BusyError: no process became free in time.
+            ContractError: as the function does; or it took too long, or failed.
+        """
         with self._place() as child:
             try:
-                return child.ask(question, now, self._seconds)
+                found: T | ContractError = child.ask(function, arguments, self._seconds)
             except TimeoutError:
-                log.warning("judgement cut off", extra={"subject": question.subject.name, "seconds": self._seconds})
-                reason = f"comparing it took longer than {self._seconds:g} s"
+                log.warning("judgement cut off", extra={"seconds": self._seconds})
+                child.kill()
+                raise ContractError(f"it took longer than {self._seconds:g} s") from None
             except (EOFError, OSError):
-                log.warning("judge ended", extra={"subject": question.subject.name, "exit_code": child.exit_code()})
-                reason = "the process that compared it ended"
-            child.kill()
-            return Verdict("undecided", [reason])
+                log.warning("judge ended", extra={"exit_code": child.exit_code()})
+                child.kill()
+                raise ContractError("the process that looked at it ended") from None
+        if isinstance(found, ContractError):
+            raise found
+        return found
 
     def close(self) -> None:
         """End all processes, in the middle of a question too."""
@@ -113,14 +131,12 @@ class _Child:
             raise BusyError
         self._pipe.recv()
 
-    def ask(self, question: Question, now: datetime, seconds: float) -> Verdict:
+    def ask(self, function: Callable[..., T], arguments: tuple[object, ...], seconds: float) -> T | ContractError:
         """Raises TimeoutError, and EOFError or OSError when the process ends."""
-        self._pipe.send((question, now))
+        self._pipe.send((function, arguments))
         if not self._pipe.poll(seconds):
             raise TimeoutError
-        answer = self._pipe.recv()
-        if not isinstance(answer, Verdict):
-            raise EOFError  # noqa: TRY004  # as when it ends
+        answer: T | ContractError = self._pipe.recv()
         return answer
 
     def alive(self) -> bool:
@@ -142,12 +158,14 @@ def _serve(pipe: Connection) -> None:
     pipe.send(None)  # imports are done: the time limit is for judging
     while True:
         try:
-            question, now = pipe.recv()
+            function, arguments = pipe.recv()
         except (EOFError, OSError):
             return
         try:
-            verdict = judge(question, now)
+            found = function(*arguments)
+        except PrismError as error:
+            found = ContractError(str(error))
         except Exception as error:
             log.exception("judgement failed")
-            verdict = Verdict("undecided", [f"comparing it failed: {type(error).__name__}"])
-        pipe.send(verdict)
+            found = ContractError(f"it failed: {type(error).__name__}")
+        pipe.send(found)

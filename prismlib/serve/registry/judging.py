@@ -10,8 +10,9 @@ from typing import Any, Final, Literal
 from prismlib.contracts.check import Proposal, Question, check_subject
 from prismlib.contracts.compatibility import MODES, compare, fails
 from prismlib.contracts.consumers import Consumer
-from prismlib.contracts.format import SchemaFormat
+from prismlib.contracts.format import SchemaFormat, SchemaText, Serializes
 from prismlib.contracts.formats import load_format
+from prismlib.contracts.registry import FormatName
 from prismlib.contracts.report import Finding
 from prismlib.contracts.usage import last_read
 from prismlib.errors import ConfigError, ContractError, PluginLoadError, PluginNotFoundError, SchemaParseError
@@ -102,3 +103,9 @@ def _of_consumer(finding: Finding, consumer: Consumer, now: datetime) -> str:
         f"{finding.rule} {finding.path or '/'}: {finding.message}; breaks consumer {consumer.name}{field}: "
         f"{consumer.owner}, {consumer.contact}{seen and f' ({seen})'}"
     )
+
+
+def form_of(name: FormatName, schema: SchemaText) -> str | None:
+    """The serialized form that some clients ask for; None where the format has none. Raises ContractError, ConfigError."""
+    fmt = load_format(name)
+    return fmt.serialized(schema) if isinstance(fmt, Serializes) else None

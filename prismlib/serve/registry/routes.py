@@ -38,7 +38,8 @@ from prismlib.serve.registry.problems import (
     no_subject,
     no_version,
 )
-from prismlib.serve.registry.store import Store, Stored
+from prismlib.serve.registry.schemas import Stored
+from prismlib.serve.registry.store import Store
 from prismlib.serve.registry.subjects import DEFAULT_LEVEL, DEFAULT_MODE, IMPORT, Subjects
 
 T = TypeVar("T")
@@ -48,6 +49,7 @@ _USAGE_ROWS: Final = 10_000
 """Of one subject: consumers that come and go under new names must not fill the disk."""
 
 Flag = Annotated[bool, Query()]
+Form = Annotated[str, Query(alias="format")]
 _Offset = Annotated[int, Query(ge=0)]
 _Limit = Annotated[int, Query(ge=-1)]
 
@@ -56,7 +58,7 @@ def routes(store: Store, subjects: Subjects) -> tuple[APIRouter, APIRouter]:
     """All of the interface: what is free to whoever may read, and what needs the right to write."""
     reading = APIRouter()
     writing = APIRouter(dependencies=[Depends(writes)])
-    _schemas(reading, store)
+    _schemas(reading, store, subjects)
     _reading_subjects(reading, store, subjects)
     _writing_subjects(writing, store, subjects)
     _levels(reading, writing, store, subjects)
@@ -65,7 +67,7 @@ def routes(store: Store, subjects: Subjects) -> tuple[APIRouter, APIRouter]:
     return reading, writing
 
 
-def _schemas(reading: APIRouter, store: Store) -> None:
+def _schemas(reading: APIRouter, store: Store, rules: Subjects) -> None:
     @reading.get("/")
     def root() -> Response:
         return answer({})
@@ -79,8 +81,8 @@ def _schemas(reading: APIRouter, store: Store) -> None:
         return answer(["."])
 
     @reading.get("/schemas/ids/{schema_id}")
-    def by_id(schema_id: int, fetchMaxId: Flag = False) -> Response:  # noqa: N803, FBT002  # names of the interface
-        found = schema_document(_by_id(store, schema_id))
+    def by_id(schema_id: int, form: Form = "", fetchMaxId: Flag = False) -> Response:  # noqa: N803, FBT002  # names of the interface
+        found = schema_document(_in_form(rules, _by_id(store, schema_id), form))
         return answer({**found, "maxId": store.max_id()} if fetchMaxId else found)
 
     @reading.get("/schemas/ids/{schema_id}/schema")
@@ -99,8 +101,8 @@ def _schemas(reading: APIRouter, store: Store) -> None:
         return answer([{"subject": subject, "version": version} for subject, version in uses])
 
     @reading.get("/schemas/guids/{guid}")
-    def by_guid(guid: str) -> Response:
-        return answer(schema_document(_by_guid(store, guid)))
+    def by_guid(guid: str, form: Form = "") -> Response:
+        return answer(schema_document(_in_form(rules, _by_guid(store, guid), form)))
 
     @reading.get("/schemas/guids/{guid}/ids")
     def ids_of_guid(guid: str) -> Response:
@@ -140,8 +142,8 @@ def _reading_subjects(reading: APIRouter, store: Store, rules: Subjects) -> None
         return answer(_page(found, offset, limit))
 
     @reading.get("/subjects/{subject}/versions/{version}")
-    def version(subject: SubjectName, version: VersionNumber, deleted: Flag = False) -> Response:  # noqa: FBT002  # as above
-        return answer(version_document(_version(store, subject, version, deleted=deleted)))
+    def version(subject: SubjectName, version: VersionNumber, form: Form = "", deleted: Flag = False) -> Response:  # noqa: FBT002  # as above
+        return answer(version_document(_in_form(rules, _version(store, subject, version, deleted=deleted), form)))
 
     @reading.get("/subjects/{subject}/versions/{version}/schema")
     def text(subject: SubjectName, version: VersionNumber, deleted: Flag = False) -> Response:  # noqa: FBT002  # as above
@@ -316,6 +318,11 @@ def _version(store: Store, subject: str, version: int | None, *, deleted: bool =
     if found is not None:
         return found
     raise no_version(subject, version or -1) if store.latest(subject) else no_subject(subject)
+
+
+def _in_form(rules: Subjects, one: Stored, form: str) -> Stored:
+    """As ``format`` of the interface wants it; other forms than ``serialized`` are those of other registries."""
+    return rules.serialized(one) if form == "serialized" else one
 
 
 def _text(one: Stored) -> Response:

@@ -10,15 +10,15 @@ import json
 import sqlite3
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from prismlib.contracts.registry import FormatName, Reference
+from prismlib.contracts.registry import Reference
 from prismlib.contracts.usage import Usage
 from prismlib.errors import ConfigError
+from prismlib.serve.registry.schemas import NewSchema, Stored
 
 APPLICATION: Final = 0x5052534D  # "PRSM", so that another program's file is not taken for ours
 SCHEMA_VERSION: Final = 1
@@ -33,8 +33,10 @@ CREATE TABLE schemas (
     "references" TEXT NOT NULL,            -- JSON: [[name, subject, version], ...]
     metadata TEXT NOT NULL,                -- JSON, or "" where none was given
     content BLOB NOT NULL,                 -- SHA-256 of format, canonical text and references
-    fingerprint BLOB NOT NULL UNIQUE       -- the same with metadata
+    fingerprint BLOB NOT NULL UNIQUE,      -- the same with metadata
+    form BLOB                              -- SHA-256 of the serialized form and references, where the format has one
 );
+CREATE INDEX schemas_by_form ON schemas (form);
 CREATE TABLE versions (
     subject TEXT NOT NULL,
     version INTEGER NOT NULL,
@@ -61,56 +63,6 @@ CREATE TABLE usage (
     PRIMARY KEY (subject, consumer, version)
 ) WITHOUT ROWID;
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A schema under a subject and version.
-
-    Attributes:
-        subject: "" where it was found by its id alone.
-        version: 0 likewise.
-        id: of the schema.
-        guid: likewise, for messages that are framed by it.
-        format: which plugin reads it.
-        text: as it was registered first.
-        references: what it imports, directly.
-        metadata: as it was registered; None where none was.
-        registered_ms: when this version was, in ms since the epoch.
-        deleted: softly.
-    """
-
-    subject: str
-    version: int
-    id: int
-    guid: str
-    format: FormatName
-    text: str
-    references: tuple[Reference, ...]
-    metadata: Mapping[str, Any] | None
-    registered_ms: int
-    deleted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NewSchema:
-    """A schema that is to be kept.
-
-    Attributes:
-        format: of the schema.
-        text: of the schema.
-        references: what it imports, directly.
-        metadata: JSON; None where none is given.
-        content: SHA-256 of format, canonical text and references.
-        fingerprint: the same with metadata.
-    """
-
-    format: FormatName
-    text: str
-    references: tuple[Reference, ...]
-    metadata: Mapping[str, Any] | None
-    content: bytes
-    fingerprint: bytes
 
 
 _COLUMNS: Final = (
@@ -197,8 +149,14 @@ class Store:
     def by_guid(self, guid: str) -> Stored | None:
         return self._schema("s.guid = ?", guid)
 
-    def by_fingerprint(self, fingerprint: bytes) -> Stored | None:
-        return self._schema("s.fingerprint = ?", fingerprint)
+    def same(self, schema: NewSchema) -> Stored | None:
+        """The schema that says the same, metadata included."""
+        return self._schema(
+            "s.fingerprint = ? OR (s.form = ? AND s.metadata = ?)",
+            schema.fingerprint,
+            schema.form,
+            schema.metadata_text,
+        )
 
     def max_id(self) -> int:
         return int(self._value("SELECT coalesce(max(id), 0) FROM schemas"))
@@ -215,12 +173,21 @@ class Store:
         """Keep a schema that is not there yet; returns its id."""
         guid = guid or str(uuid.UUID(bytes=schema.fingerprint[:16]))
         references = json.dumps([[r.name, r.subject, r.version] for r in schema.references])
-        metadata = "" if schema.metadata is None else json.dumps(schema.metadata, sort_keys=True)
         with self._lock:
             cursor = self._db.execute(
-                'INSERT INTO schemas (id, guid, format, text, "references", metadata, content, fingerprint) '
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (schema_id, guid, schema.format, schema.text, references, metadata, schema.content, schema.fingerprint),
+                'INSERT INTO schemas (id, guid, format, text, "references", metadata, content, fingerprint, form) '
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    schema_id,
+                    guid,
+                    schema.format,
+                    schema.text,
+                    references,
+                    schema.metadata_text,
+                    schema.content,
+                    schema.fingerprint,
+                    schema.form,
+                ),
             )
             number = cursor.lastrowid
             if number is None:
@@ -264,12 +231,17 @@ class Store:
 
     def with_content(self, subject: str, schema: NewSchema, *, deleted: bool = False) -> Stored | None:
         """The newest version that says the same; metadata count where the new schema has any."""
-        column, value = ("content", schema.content) if schema.metadata is None else ("fingerprint", schema.fingerprint)
+        values: tuple[object, ...]
+        if schema.metadata is None:
+            same, values = "s.content = ? OR s.form = ?", (schema.content, schema.form)
+        else:
+            same = "s.fingerprint = ? OR (s.form = ? AND s.metadata = ?)"
+            values = (schema.fingerprint, schema.form, schema.metadata_text)
         found = self._stored(
-            f"{_VERSIONS} WHERE v.subject = ? AND s.{column} = ? AND v.deleted <= ? ORDER BY v.version DESC LIMIT 1",
+            f"{_VERSIONS} WHERE v.subject = ? AND v.deleted <= ? AND ({same}) ORDER BY v.version DESC LIMIT 1",
             subject,
-            value,
             deleted,
+            *values,
         )
         return found[0] if found else None
 
@@ -367,8 +339,8 @@ class Store:
         found = self._value(query, *values)
         return None if found is None else str(found)
 
-    def _schema(self, condition: str, value: object) -> Stored | None:
-        found = self._stored(f"{_SCHEMAS} WHERE {condition}", value)
+    def _schema(self, condition: str, *values: object) -> Stored | None:
+        found = self._stored(f"{_SCHEMAS} WHERE {condition} ORDER BY s.id LIMIT 1", *values)
         return found[0] if found else None
 
     def _stored(self, query: str, *values: object) -> list[Stored]:

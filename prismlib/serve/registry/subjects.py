@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from prismlib.contracts.subject import Compatibility, Subject
 from prismlib.errors import ContractError, SchemaNotFoundError
 from prismlib.serve.problems import Problem
 from prismlib.serve.registry.judge import BusyError, Judges
-from prismlib.serve.registry.judging import Verdict
+from prismlib.serve.registry.judging import Verdict, form_of
 from prismlib.serve.registry.problems import (
     BUSY,
     ID_TAKEN,
@@ -33,7 +32,8 @@ from prismlib.serve.registry.problems import (
     SCHEMA_NOT_FOUND,
     no_subject,
 )
-from prismlib.serve.registry.store import NewSchema, Store, Stored
+from prismlib.serve.registry.schemas import NewSchema, Stored
+from prismlib.serve.registry.store import Store
 
 DEFAULT_LEVEL: Final[Compatibility] = "BACKWARD"
 DEFAULT_MODE: Final = "READWRITE"
@@ -66,13 +66,9 @@ class Incoming:
 
     def content(self) -> NewSchema:
         """What makes it the same as another one. Raises SchemaParseError."""
-        form = f"{self.format}\n{canonical(self.format, self.text, self.references)}"
-        said = "" if self.metadata is None else json.dumps(self.metadata, sort_keys=True)
-        content = hashlib.sha256(form.encode())
-        fingerprint = content.copy()
-        if said:
-            fingerprint.update(f"\n{said}".encode())
-        return NewSchema(self.format, self.text, self.references, self.metadata, content.digest(), fingerprint.digest())
+        content = _digest(self.format, canonical(self.format, self.text, self.references))
+        new = NewSchema(self.format, self.text, self.references, self.metadata, content, content)
+        return replace(new, fingerprint=_digest(content.hex(), new.metadata_text)) if new.metadata_text else new
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +113,10 @@ class Subjects:
             return known
         try:
             with self._judges.admitted(), self._locks[hash(subject) % _LOCKS]:
+                new = self._with_form(incoming, new)
+                known = None if incoming.id or incoming.version else self._store.with_content(subject, new)
+                if known is not None:
+                    return known
                 for _ in range(ATTEMPTS):
                     state = self._state(subject)
                     self._judged(subject, incoming, state)
@@ -130,6 +130,14 @@ class Subjects:
     def lookup(self, subject: str, incoming: Incoming, *, deleted: bool) -> Stored:
         """The version of a subject that has this schema. Raises Problem."""
         new = _content(incoming)
+        found = self._store.with_content(subject, new, deleted=deleted)
+        if found is not None:
+            return found
+        try:
+            with self._judges.admitted():
+                new = self._with_form(incoming, new)
+        except BusyError:
+            raise _busy() from None
         found = self._store.with_content(subject, new, deleted=deleted)
         if found is not None:
             return found
@@ -159,6 +167,29 @@ class Subjects:
         if verdict.kind == "invalid":
             raise Problem(INVALID_SCHEMA, "; ".join(verdict.messages))
         return verdict
+
+    def _with_form(self, incoming: Incoming, new: NewSchema) -> NewSchema:
+        """With the hash of its serialized form, where there is one; whether it is a schema at all is judged elsewhere."""
+        try:
+            schema = SchemaText(incoming.text, self._imports(incoming.references), "the schema")
+            form = self._judges.run(form_of, incoming.format, schema)
+        except (ContractError, RecursionError):
+            return new
+        if form is None:
+            return new
+        references = sorted(f"{one.name}\t{one.subject}\t{one.version}" for one in incoming.references)
+        return replace(new, form=_digest(incoming.format, form, *references))
+
+    def serialized(self, one: Stored) -> Stored:
+        """The same with its text in the form that ``format=serialized`` asks for. Raises Problem."""
+        schema = SchemaText(one.text, self._imports(one.references, deleted=True), "the schema")
+        try:
+            with self._judges.admitted():
+                return replace(one, text=self._judges.run(form_of, one.format, schema) or one.text)
+        except BusyError:
+            raise _busy() from None
+        except ContractError as error:
+            raise Problem(INVALID_SCHEMA, str(error)) from None
 
     # --- judging -------------------------------------------------------------------------------------------------------
 
@@ -296,7 +327,7 @@ class Subjects:
     def _id(self, incoming: Incoming, new: NewSchema) -> int:
         """The id of a schema, which is kept now. Raises Problem when the one that it shall have is not free."""
         store = self._store
-        same = store.by_fingerprint(new.fingerprint)
+        same = store.same(new)
         if incoming.id is None:
             return same.id if same else store.add_schema(new)
         if same is not None and same.id == incoming.id:
@@ -323,6 +354,10 @@ class _Known:
         if found is None:
             raise SchemaNotFoundError(f"it imports version {version} of the subject {subject!r}, which is not there")
         return RegisteredSchema(found.id, subject, version, found.format, found.text, found.references)
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256("\n".join(parts).encode()).digest()
 
 
 def _content(incoming: Incoming) -> NewSchema:
