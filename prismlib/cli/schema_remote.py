@@ -56,10 +56,11 @@ def remote_questions(
 
 def open_remote(url: str | None, plugins: Plugins) -> Registry:
     """The registry at an address, or the one of the project, with the project's settings. Raises ConfigError."""
+    environ = dict(os.environ)
     if url is not None:
         # As if it were set from outside, so that what goes with the address goes with this one.
-        os.environ["PRISM_REGISTRY_URL"] = url if "://" in url else str(Path(url).resolve())
-    registry = open_project_registry(load_project(Path.cwd()), plugins)
+        environ["PRISM_REGISTRY_URL"] = url if "://" in url else str(Path(url).resolve())
+    registry = open_project_registry(load_project(Path.cwd(), environ), plugins)
     if registry is None:
         raise ConfigError(
             "there is no prism.toml with a [registry] and no folder schemas/ here; name one with --registry"

@@ -209,20 +209,25 @@ def find_project(folder: Path) -> Path | None:
     return next((f / FILE_NAME for f in (folder, *folder.parents) if (f / FILE_NAME).is_file()), None)
 
 
-def load_project(folder: Path) -> ProjectConfig:
+def load_project(folder: Path, environ: Mapping[str, str] | None = None) -> ProjectConfig:
     """The project that ``folder`` belongs to, with the environment's overrides; defaults where there is no file.
 
     ``PRISM_REGISTRY_URL``, ``PRISM_REGISTRY_TOKEN``, ``PRISM_STORAGE_PATH`` and ``PRISM_OBJECT_STORE_URL`` come before
     the keys of the file.
 
+    Args:
+        folder: in the repository.
+        environ: the environment; None for the process's own.
+
     Raises:
         ConfigError: one line for everything that is wrong with it.
     """
+    environ = os.environ if environ is None else environ
     path = find_project(folder)
     data = read_toml(path) if path else {}
-    _replace_registry(data, os.environ)
+    _replace_registry(data, environ)
     for table, key in (("registry", "url"), ("registry", "token"), ("storage", "path"), ("object_store", "url")):
-        _override(data, table, key, os.environ)
+        _override(data, table, key, environ)
     where = str(path or "the environment")
     project = validate(ProjectConfig, data, where)
     if project.registry.scheme is None:

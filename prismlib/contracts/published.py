@@ -1,13 +1,18 @@
 """Contracts in a registry over HTTP: ordinary subjects ``SUBJECT.readers.CONSUMER``, which any registry can hold.
 
-Who reads what stands in the schema's own documentation, since that is all that every registry keeps; one line of it:
+Who reads what stands in the schema itself, since that is all that every registry keeps. In an Avro record and in a JSON
+Schema it is an attribute of the root, which both formats leave to their users:
 
-    prism.contract: {"owner": "data-platform", "contact": "data@example.org", "reads": ["carrier", "flight"]}
+    "prism.contract": {"owner": "data-platform", "contact": "data@example.org", "reads": ["carrier", "flight"]}
 
-It is the ``doc`` of an Avro record, the ``description`` of a JSON Schema, and a comment before the first message of a
-Protobuf file. ``derived_from`` and ``waivers`` are further keys of it, where there are any. The schema's metadata says owner,
-contact and reads as well (``prism.owner``, ``prism.contact``, ``prism.reads`` as JSON), for the pages and queries of
-registries that keep metadata; a contract that was registered by other means may have these alone.
+It is not the ``doc`` of a record: some registries (Apicurio 3.3) take two records for one that differ in nothing else. In a
+Protobuf file it is a comment before the first message, in one line:
+
+    // prism.contract: {"owner": "data-platform", "contact": "data@example.org", "reads": ["carrier", "flight"]}
+
+``derived_from`` and ``waivers`` are further keys of it, where there are any. The schema's metadata says owner, contact and
+reads as well (``prism.owner``, ``prism.contact``, ``prism.reads`` as JSON), for the pages and queries of registries that keep
+metadata; a contract that was registered by other means may have these alone.
 """
 
 from __future__ import annotations
@@ -24,11 +29,13 @@ from prismlib.contracts.registry import FormatName
 from prismlib.contracts.subject import Waiver
 from prismlib.errors import ConfigError, ContractError
 
-MARK: Final = "prism.contract:"
+KEY: Final = "prism.contract"
 _OWNER, _CONTACT, _READS = "prism.owner", "prism.contact", "prism.reads"
-_DOC: Final[dict[FormatName, str]] = {"avro": "doc", "jsonschema": "description"}
-_LINE: Final = re.compile(rf"^[ \t/*]*{re.escape(MARK)}(.*)$", re.MULTILINE)
-_FIRST_MESSAGE: Final = re.compile(r"^message\b", re.MULTILINE)
+_LINE: Final = re.compile(rf"^[ \t/*]*{re.escape(KEY)}:(.*)$", re.MULTILINE)
+_FIRST_MESSAGE: Final = (
+    re.compile(r"^message\b", re.MULTILINE),
+    re.compile(r"(?<=[;}])\s*message\b"),
+)  # or in one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +45,7 @@ class Published:
     Attributes:
         subject: of the contract.
         format: of its text.
-        text: of the reader schema, with the line that says who reads what.
+        text: of the reader schema, with what it says about its consumer.
         properties: for the schema's metadata.
     """
 
@@ -63,7 +70,7 @@ def to_publish(consumer: Consumer, fmt: FormatName) -> Published:
     """A contract, ready to be registered.
 
     Raises:
-        ConfigError: its schema has no place for the line, or its consumer's name cannot be a part of a subject.
+        ConfigError: its schema has no place for what it says, or its consumer's name cannot be a part of a subject.
     """
     if INFIX in consumer.name:
         raise ConfigError(f"{consumer.where}: a consumer's name must not hold {INFIX!r}; rename the two files")
@@ -77,7 +84,7 @@ def to_publish(consumer: Consumer, fmt: FormatName) -> Published:
     return Published(
         contract_subject(consumer.subject, consumer.name),
         fmt,
-        _with_line(consumer, fmt, f"{MARK} {json.dumps(said, ensure_ascii=False)}"),
+        _telling(consumer, fmt, said),
         {_OWNER: consumer.owner, _CONTACT: consumer.contact, _READS: json.dumps(list(consumer.reads))},
     )
 
@@ -118,39 +125,35 @@ def from_published(
     return Consumer(consumer, subject, owner, contact, tuple(reads), text, name, derived_from, waivers)
 
 
-def _with_line(consumer: Consumer, fmt: FormatName, line: str) -> str:
+def _telling(consumer: Consumer, fmt: FormatName, said: Mapping[str, Any]) -> str:
+    """The contract's text with what it says about its consumer."""
     text = consumer.text
     if fmt == "protobuf":
-        first = _FIRST_MESSAGE.search(text)
+        first = _FIRST_MESSAGE[0].search(text) or _FIRST_MESSAGE[1].search(text)
         if first is None:
             raise ConfigError(f"{consumer.where}: has no message; derive it again with `prism schema derive`")
-        return f"{text[: first.start()]}// {line}\n{text[first.start() :]}"
+        before, after = text[: first.start()], text[first.start() :].lstrip()
+        end = "" if not before or before.endswith("\n") else "\n"
+        return f"{before}{end}// {KEY}: {json.dumps(said, ensure_ascii=False)}\n{after}"
     try:
         root = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"{consumer.where}: not valid JSON: {error}") from error
     if not isinstance(root, dict):
-        raise ConfigError(
-            f"{consumer.where}: must be a record or an object schema, whose documentation can say who reads it"
-        )
-    key = _DOC[fmt]
-    before = root.get(key)
-    root[key] = f"{before}\n{line}" if isinstance(before, str) and before else line
-    return json.dumps(root, indent=2, ensure_ascii=False)
+        raise ConfigError(f"{consumer.where}: must be a record or an object schema, which can say who reads it")
+    return json.dumps({**root, KEY: said}, indent=2, ensure_ascii=False)
 
 
 def _said(fmt: FormatName, text: str) -> dict[str, Any] | None:
-    """What the line says; None where there is none."""
-    if fmt != "protobuf":
+    """What a text says about its consumer; None where it says nothing."""
+    if fmt == "protobuf":
+        line = _LINE.search(text)
+        said = json.loads(line[1]) if line else None
+    else:
         root = json.loads(text)
-        documentation = root.get(_DOC[fmt]) if isinstance(root, dict) else None
-        if not isinstance(documentation, str):
-            return None
-        text = documentation
-    found = _LINE.search(text)
-    said = json.loads(found[1]) if found else None
+        said = root.get(KEY) if isinstance(root, dict) else None
     if said is not None and not isinstance(said, dict):
-        raise ValueError(f"{MARK} must be followed by an object")
+        raise ValueError(f"{KEY} must be an object")
     return said
 
 

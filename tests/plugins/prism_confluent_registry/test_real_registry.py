@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,15 @@ from prism_protobuf.decoder import build_decoder as protobuf_decoder
 from prism_protobuf.plugin import ProtobufConfig
 from prism_protobuf.schema import ProtoSchema
 from prismlib.config.pipeline import load_pipeline
+from prismlib.contracts.consumers import Consumer
 from prismlib.contracts.directory import DirectoryRegistry
+from prismlib.contracts.format import SchemaText
+from prismlib.contracts.formats import load_format
 from prismlib.contracts.framing import framed_id
 from prismlib.contracts.publish import publish
 from prismlib.contracts.registry import FormatName, Reference, resolve_references
+from prismlib.contracts.subject import Waiver
+from prismlib.contracts.usage import Usage
 from prismlib.errors import IncompatibleSchemaError, SchemaNotFoundError, SchemaParseError
 from prismlib.plugin.hookspecs import BuildContext
 from prismlib.plugin.manager import load_plugins
@@ -189,6 +196,43 @@ def test_json_of_confluents_serializer_is_decoded(
     written = serialize(ROW, value(run))
     decoder = JsonDecoder(frozenset({"place", "temp"}), registry)
     assert decoded(decoder.decode(batch_of([written]))) == [ROW]
+
+
+@each_format
+def test_levels_and_contracts_are_kept(registry: ConfluentRegistry, run: str, fmt: FormatName) -> None:
+    registry.set_compatibility(run, "FULL_TRANSITIVE")
+    assert registry.compatibility(run) == "FULL_TRANSITIVE"
+    registry.register(run, fmt, PLACE[fmt])
+    assert registry.consumers(run) == ()
+    waiver = Waiver("AVR001", "/fields/code", 'no "quotes" */ hurt', date(2999, 1, 1))
+    known = [
+        Consumer("b", run, "öwner", "c@example.org", ("code",), PLACE[fmt], "b.avsc"),
+        Consumer("a", run, "o", "c", ("code", "*"), PLACE[fmt], "a.avsc", "pipelines/a.toml", (waiver,)),
+    ]
+    for consumer in known:
+        published = registry.publish_contract(consumer, fmt)
+        assert (published.subject, published.version) == (f"{run}.readers.{consumer.name}", 1)
+        assert registry.publish_contract(consumer, fmt) == published
+    assert registry.publish_contract(replace(known[0], owner="another"), fmt).version == 2
+    found = registry.consumers(run)
+    assert [(one.name, one.owner, one.contact, one.reads, one.derived_from, one.waivers) for one in found] == [
+        ("a", "o", "c", ("code", "*"), "pipelines/a.toml", (waiver,)),
+        ("b", "another", "c@example.org", ("code",), "", ()),
+    ]
+    parsed = load_format(fmt).parse_all([SchemaText(one.text, {}, one.where) for one in found])
+    assert not any(isinstance(one, SchemaParseError) for one in parsed)
+
+
+def test_usage_is_told_to_our_own_registry_alone(
+    registry: ConfluentRegistry, run: str, request: pytest.FixtureRequest
+) -> None:
+    registry.register(run, "avro", PLACE["avro"])
+    usage = Usage("billing", run, 1, ("code",), 1_000_000)
+    ours = "apicurio" not in request.node.name
+    for _ in (1, 2):
+        assert registry.report_usage(usage) == ours
+        assert list(registry.usage(run)) == ([usage] if ours else [])
+    assert (registry.details(run, 1).registered_ms is not None) == ours
 
 
 def test_confluents_deserializers_read_what_its_serializers_wrote(producer: SchemaRegistryClient, run: str) -> None:
