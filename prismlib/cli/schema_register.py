@@ -55,7 +55,7 @@ yes_option = click.option("--yes", is_flag=True, help="Do it. Without it, nothin
     "references",
     multiple=True,
     metavar="NAME=SUBJECT:VERSION",
-    help="What SCHEMA imports under NAME; repeat for several.",
+    help="What SCHEMA imports under NAME.",
 )
 @click.option("--consumer", type=click.Path(path_type=Path), metavar="FILE", help="Publish this contract instead.")
 @registry_option

@@ -30,13 +30,21 @@ _PARTS: Final[dict[str, Callable[[ProjectConfig], Part]]] = {"registry": _regist
 
 
 @click.command(epilog="Example: prism serve --only registry")
-@click.option("--only", type=click.Choice(sorted(_PARTS)), multiple=True, help="Serve this alone; repeat for several.")
+@click.option("--only", type=click.Choice(sorted(_PARTS)), multiple=True, help="Serve this alone.")
 @click.option("--host", metavar="ADDRESS", help="Instead of [serve] host of prism.toml.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), help="Instead of [serve] port of prism.toml; 0 takes a free one."
 )
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="One line an event.",
+)
+@click.option(
+    "--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="The least that is logged."
+)
 @pass_app
 def serve(
     app: App, only: Sequence[str], host: str | None, port: int | None, log_format: LogFormat, log_level: str

