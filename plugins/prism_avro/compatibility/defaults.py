@@ -37,6 +37,8 @@ class Defaults:
         match schema:
             case Primitive():
                 return self._primitive(schema.kind, value)
+            case Union() if value is None:  # of all defaults, most are this one
+                return any(map(_is_null, schema.branches))
             case Fixed() if self._strict:
                 return isinstance(value, str) and len(value) == schema.size and _is_latin(value)
             case Enum() if self._strict:
@@ -79,6 +81,10 @@ class Defaults:
         if kind in _INTEGERS:
             return isinstance(value, int) and -1 << _INTEGERS[kind] <= value < 1 << _INTEGERS[kind]
         return kind in {"float", "double"} and isinstance(value, int | float)
+
+
+def _is_null(schema: Type) -> bool:
+    return isinstance(schema, Primitive) and schema.kind == "null"
 
 
 def _is_latin(text: str) -> bool:

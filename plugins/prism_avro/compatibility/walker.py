@@ -36,7 +36,9 @@ _MAX_PAIRS: Final = 300_000
 
 
 def pairs(reader: Type, writer: Type, breaks: Callable[[Pair], bool]) -> Iterator[Pair]:
-    """Everything that meets when ``reader`` reads what ``writer`` writes, save identical primitives.
+    """Everything that meets when ``reader`` reads what ``writer`` writes, save what nothing can be wrong with.
+
+    That is by far the most, and is passed over here: the same primitive, and fields of one name without aliases or two defaults.
 
     Args:
         reader: its root.
@@ -68,7 +70,7 @@ class _Walk:
             yield from self._fields(*self._records.popleft())
 
     def _types(self, reader: Type, writer: Type, place: Place) -> Iterator[Pair]:
-        if reader is writer and isinstance(reader, Primitive):
+        if _is_plain(reader, writer):
             return
         if not isinstance(reader, Union) and not isinstance(writer, Union):
             yield from self._one(reader, writer, place, (reader, writer))
@@ -80,7 +82,7 @@ class _Walk:
             taken = renamed.get(id(one)) or self._branch(readers, one)
             if taken is None:
                 yield Mismatched(reader, one, place, branch=isinstance(writer, Union))
-            else:
+            elif not _is_plain(taken, one):
                 yield from self._one(taken, one, _into(place, readers, taken), (reader, writer))
 
     def _one(self, reader: Type, writer: Type, place: Place, around: tuple[Type, Type]) -> Iterator[Pair]:
@@ -105,11 +107,16 @@ class _Walk:
     def _fields(self, reader: Record, writer: Record, place: Place) -> Iterator[Pair]:
         records = (reader, writer)
         written = {one.name: one for one in writer.fields}
+        aliased = any(one.aliases for one in reader.fields)
         claims: dict[str, Field] = {}
         for one in reader.fields:
             here = place.below(one)
-            found = tuple(written[name] for name in (one.name, *one.aliases) if name in written)
-            yield Fields(one, found, claims.get(found[0].name) if found else None, records, here)
+            if aliased:
+                found = tuple(written[name] for name in (one.name, *one.aliases) if name in written)
+            else:
+                found = (written[one.name],) if one.name in written else ()
+            if aliased or not found or (one.has_default and found[0].has_default):
+                yield Fields(one, found, claims.get(found[0].name) if found else None, records, here)
             if found:
                 claims.setdefault(found[0].name, one)
                 yield from self._types(one.type, found[0].type, here)
@@ -146,6 +153,18 @@ class _Walk:
         self._left -= pairs
         if self._left < 0:
             raise ContractError(f"the schemas are too large to be compared: more than {_MAX_PAIRS:,} pairs of types")
+
+
+def _is_plain(reader: Type, writer: Type) -> bool:
+    """Whether both are the same primitive without a logical type, of which there is but one object; or unions of such."""
+    if reader is writer:
+        return isinstance(reader, Primitive)
+    return (
+        isinstance(reader, Union)
+        and isinstance(writer, Union)
+        and reader.branches == writer.branches
+        and all(isinstance(one, Primitive) for one in reader.branches)
+    )
 
 
 def _into(place: Place, readers: Sequence[Type], taken: Type) -> Place:
