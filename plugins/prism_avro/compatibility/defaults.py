@@ -9,7 +9,7 @@ from prismlib.errors import ContractError
 
 _INTEGERS: Final = {"int": 31, "long": 63}
 _MAX_STEPS: Final = 100_000
-"""How far into two defaults they are compared: those of records that are full of records can be endless."""
+"""How many pieces of two defaults are compared."""
 
 
 class Defaults:
@@ -113,13 +113,22 @@ class _Comparison:
     """Compares two defaults by their types; records that leave out a field have its own default there."""
 
     def __init__(self) -> None:
-        self._steps = 0
+        self._known: dict[tuple[int, int, int, int], bool] = {}
         self._judge = Defaults(strict=False)
 
     def same(self, reader: Type, one: Any, writer: Type, other: Any) -> bool:
-        self._steps += 1
-        if self._steps > _MAX_STEPS:
-            raise ContractError("two defaults are too large to be compared; make them smaller")
+        if not isinstance(one, dict | list) or not isinstance(other, dict | list):
+            return _same_json(one, other)
+        # the same default can stand in at more places than there is time for
+        key = (id(reader), id(one), id(writer), id(other))
+        known = self._known.get(key)
+        if known is None:
+            if len(self._known) > _MAX_STEPS:
+                raise ContractError("two defaults are too large to be compared; make them smaller")
+            known = self._known[key] = self._same_inside(reader, one, writer, other)
+        return known
+
+    def _same_inside(self, reader: Type, one: Any, writer: Type, other: Any) -> bool:
         reader, writer = self._branch(reader, one), self._branch(writer, other)
         match reader, writer:
             case Record(), Record() if isinstance(one, dict) and isinstance(other, dict):
@@ -137,7 +146,7 @@ class _Comparison:
                 return one.keys() == other.keys() and all(
                     self.same(reader.values, item, writer.values, other[key]) for key, item in one.items()
                 )
-        return _same_json(one, other)
+        return False
 
     def _same_member(self, reader: Field, one: dict[str, Any], writer: Field, other: dict[str, Any]) -> bool:
         return self.same(

@@ -69,9 +69,9 @@ class AvroFormat:
             for rule, pair, message in _findings(reader, writer):
                 found.append(Difference(rule.id, pair.place.path, message, pair.place.field))
                 characters += len(message) + 2 * len(found[-1].path)
-                if characters > _MAX_CHARACTERS:
+                if len(found) > _MAX_FOUND or characters > _MAX_CHARACTERS:
                     raise ContractError(
-                        f"the schemas differ in more than can be listed, after {len(found):,} differences"
+                        f"the schemas differ in more than can be listed: {len(found):,} things, and more"
                     )
         except RecursionError as error:
             raise ContractError("the schemas are nested too deeply to be compared") from error

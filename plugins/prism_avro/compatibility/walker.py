@@ -157,8 +157,8 @@ class _Walk:
 
 def _is_plain(reader: Type, writer: Type) -> bool:
     """Whether both are the same primitive without a logical type, of which there is but one object; or unions of such."""
-    if reader is writer:
-        return isinstance(reader, Primitive)
+    if isinstance(reader, Primitive):
+        return reader is writer
     return (
         isinstance(reader, Union)
         and isinstance(writer, Union)
