@@ -28,17 +28,17 @@ class Place:
     @property
     def path(self) -> str:
         """Such as ``/fields/lines/items/fields/sku``; ``/`` for the root."""
-        return "".join(one._step for one in self._line()) or "/"  # noqa: SLF001  # of this class
+        return "".join(one._step for one in self._line()) or "/"  # noqa: SLF001
 
     @property
     def field(self) -> str:
         """Such as ``lines.sku``; "" for the root."""
-        return ".".join(one._field for one in self._line() if one._field)  # noqa: SLF001  # of this class
+        return ".".join(one._field for one in self._line() if one._field)  # noqa: SLF001
 
     def _line(self) -> list[Place]:
         line = [self]
-        while line[-1]._up is not None:  # noqa: SLF001  # of this class
-            line.append(line[-1]._up)  # noqa: SLF001  # of this class
+        while line[-1]._up is not None:  # noqa: SLF001
+            line.append(line[-1]._up)  # noqa: SLF001
         line.reverse()
         return line
 

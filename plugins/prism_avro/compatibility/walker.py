@@ -77,9 +77,10 @@ class _Walk:
             return
         readers = reader.branches if isinstance(reader, Union) else (reader,)
         writers = writer.branches if isinstance(writer, Union) else (writer,)
+        same = {_label(one): one for one in readers}
         renamed = _renamed(readers, writers)
         for one in writers:
-            taken = renamed.get(id(one)) or self._branch(readers, one)
+            taken = same.get(_label(one)) or renamed.get(id(one)) or self._branch(readers, one)
             if taken is None:
                 yield Mismatched(reader, one, place, branch=isinstance(writer, Union))
             elif not _is_plain(taken, one):
@@ -122,12 +123,9 @@ class _Walk:
                 yield from self._types(one.type, found[0].type, here)
 
     def _branch(self, readers: Sequence[Type], writer: Type) -> Type | None:
-        """The branch that a decoder reads ``writer`` with."""
+        """The branch that a decoder reads ``writer`` with, where none is of the very kind or name."""
         self._spend(len(readers))
         matching = [one for one in readers if _same_kind(one, writer) and _could_be(one, writer)]
-        for one in matching:
-            if _is_same(one, writer):
-                return one
         if len(matching) < 2 or isinstance(writer, Primitive):
             return matching[0] if matching else None
         return next((one for one in matching if self._reads(one, writer)), matching[0])
@@ -138,12 +136,12 @@ class _Walk:
         if key in self._unreadable:
             return False
         trial = _Walk(self._breaks)
-        trial._seen = set(self._seen)  # of this class
-        trial._unreadable = self._unreadable  # of this class
+        trial._seen = set(self._seen)
+        trial._unreadable = self._unreadable
         self._spend(len(self._seen))
-        trial._left = self._left  # of this class
+        trial._left = self._left
         found = any(map(self._breaks, trial.run(reader, writer, Place())))
-        self._left = trial._left  # of this class
+        self._left = trial._left
         if found:
             # although all that is still open counted as readable: so it holds for good
             self._unreadable.add(key)
@@ -207,8 +205,6 @@ def _could_be(reader: Type, writer: Type) -> bool:
     return True
 
 
-def _is_same(reader: Type, writer: Type) -> bool:
-    """Whether two types that match are of the very kind or name."""
-    if isinstance(reader, Record | Enum | Fixed) and isinstance(writer, Record | Enum | Fixed):
-        return reader.name == writer.name
-    return kind_of(reader) == kind_of(writer)
+def _label(schema: Type) -> tuple[str, str]:
+    """What tells the branches of a union apart."""
+    return kind_of(schema), schema.name if isinstance(schema, Record | Enum | Fixed) else ""

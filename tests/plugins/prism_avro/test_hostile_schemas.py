@@ -98,6 +98,11 @@ HOSTILE: dict[str, tuple[Callable[[], Any], Callable[[], Any], str]] = {
         lambda: {"type": "enum", "name": "E", "symbols": [f"T{n}" for n in range(500_000)]},
         "ContractError",
     ),
+    "a union of 5,000 records": (
+        lambda: [record(f"a.R{n}", field("x", "int")) for n in range(5000)],
+        lambda: [record(f"b.R{n}", field("x", "int")) for n in range(50)],
+        "same",
+    ),
     "a record that has itself as its default": (
         lambda: record("R", field("x", "R", default={})), lambda: record("R"), "SchemaParseError",
     ),
