@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -74,6 +75,7 @@ def questions(asked: Asked, now: datetime) -> Iterator[Iterator[Question | Subje
             yield remote_questions(asked, repository, url)
             return
         root = repository.base / url if asked.registry is None else Path(url)
+        root = Path(os.path.relpath(root))  # as people see it from here, and as CI services name files
         if not root.is_dir():
             raise ConfigError(_no_folder(asked, root))
         folder = DirectoryRegistry(root)
