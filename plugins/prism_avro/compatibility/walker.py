@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from prism_avro.compatibility.around import Around
+from prism_avro.compatibility.defaults import Comparison
 from prism_avro.compatibility.pairs import Fields, Met, Mismatched, Pair, Place
 from prism_avro.schema import (
     PROMOTIONS,
@@ -33,6 +35,7 @@ from prism_avro.schema import (
 from prismlib.errors import ContractError
 
 _MAX_PAIRS: Final = 300_000
+"""Or what takes as long: four fields, fifty symbols, one branch that is looked at."""
 
 
 def pairs(reader: Type, writer: Type, breaks: Callable[[Pair], bool]) -> Iterator[Pair]:
@@ -62,6 +65,7 @@ class _Walk:
         self._seen: set[tuple[int, int]] = set()
         self._records: deque[tuple[Record, Record, Place]] = deque()
         self._unreadable: set[tuple[int, int]] = set()
+        self._defaults = Comparison()
         self._left = _MAX_PAIRS
 
     def run(self, reader: Type, writer: Type, place: Place) -> Iterator[Pair]:
@@ -73,20 +77,22 @@ class _Walk:
         if _is_plain(reader, writer):
             return
         if not isinstance(reader, Union) and not isinstance(writer, Union):
-            yield from self._one(reader, writer, place, (reader, writer))
+            yield from self._one(reader, writer, place, Around(reader, writer))
             return
         readers = reader.branches if isinstance(reader, Union) else (reader,)
         writers = writer.branches if isinstance(writer, Union) else (writer,)
+        around = Around(reader, writer)
         same = {_label(one): one for one in readers}
+        several = len(same) - (("null", "") in same) > 1
         renamed = _renamed(readers, writers)
         for one in writers:
             taken = same.get(_label(one)) or renamed.get(id(one)) or self._branch(readers, one)
             if taken is None:
                 yield Mismatched(reader, one, place, branch=isinstance(writer, Union))
             elif not _is_plain(taken, one):
-                yield from self._one(taken, one, _into(place, readers, taken), (reader, writer))
+                yield from self._one(taken, one, _into(place, taken) if several else place, around)
 
-    def _one(self, reader: Type, writer: Type, place: Place, around: tuple[Type, Type]) -> Iterator[Pair]:
+    def _one(self, reader: Type, writer: Type, place: Place, around: Around) -> Iterator[Pair]:
         self._spend(1)
         if not _same_kind(reader, writer):
             yield Mismatched(reader, writer, place, branch=False)
@@ -102,12 +108,16 @@ class _Walk:
                 yield from self._types(reader.items, writer.items, place.step("items"))
             case Map(), Map():
                 yield from self._types(reader.values, writer.values, place.step("values"))
+            case Enum(), Enum():
+                self._spend((len(reader.symbols) + len(writer.symbols)) // 50)
             case _:
                 pass
 
     def _fields(self, reader: Record, writer: Record, place: Place) -> Iterator[Pair]:
+        self._spend((len(reader.fields) + len(writer.fields)) // 4)
         records = (reader, writer)
         written = {one.name: one for one in writer.fields}
+        renamed = {alias: one.name for one in writer.fields for alias in one.aliases}
         aliased = any(one.aliases for one in reader.fields)
         claims: dict[str, Field] = {}
         for one in reader.fields:
@@ -117,7 +127,8 @@ class _Walk:
             else:
                 found = (written[one.name],) if one.name in written else ()
             if aliased or not found or (one.has_default and found[0].has_default):
-                yield Fields(one, found, claims.get(found[0].name) if found else None, records, here)
+                claimed = claims.get(found[0].name) if found else None
+                yield Fields(one, found, claimed, renamed.get(one.name, ""), records, self._defaults, here)
             if found:
                 claims.setdefault(found[0].name, one)
                 yield from self._types(one.type, found[0].type, here)
@@ -138,6 +149,7 @@ class _Walk:
         trial = _Walk(self._breaks)
         trial._seen = set(self._seen)
         trial._unreadable = self._unreadable
+        trial._defaults = self._defaults
         self._spend(len(self._seen))
         trial._left = self._left
         found = any(map(self._breaks, trial.run(reader, writer, Place())))
@@ -165,11 +177,8 @@ def _is_plain(reader: Type, writer: Type) -> bool:
     )
 
 
-def _into(place: Place, readers: Sequence[Type], taken: Type) -> Place:
-    """Inside a branch: named only where there are several besides null."""
-    others = sum(1 for one in readers if kind_of(one) != "null")
-    if others < 2:
-        return place
+def _into(place: Place, taken: Type) -> Place:
+    """Inside a branch, which is named where there are several besides null."""
     return place.step(short_name(taken.name) if isinstance(taken, Record | Enum | Fixed) else kind_of(taken))
 
 

@@ -54,6 +54,15 @@ def chain(*, forward: bool) -> Any:
     return links if forward else links[::-1]
 
 
+def large(name: str, count: int) -> Any:
+    return record(name, *(field(f"f{number}", "int", default=0) for number in range(count)))
+
+
+def busy(prefix: str) -> Any:
+    enum = {"type": "enum", "name": "E", "symbols": [f"{prefix}{number}" for number in range(50_000)]}
+    return record("Z", field("first", enum), *(field(f"z{number}", "E") for number in range(50_000)))
+
+
 def doubling(default: int) -> Any:
     """Each record has the one before twice, with defaults that are spelled out nowhere."""
     records = [record("R0", field("x", "int", default=default))]
@@ -98,10 +107,42 @@ HOSTILE: dict[str, tuple[Callable[[], Any], Callable[[], Any], str]] = {
         lambda: {"type": "enum", "name": "E", "symbols": [f"T{n}" for n in range(500_000)]},
         "ContractError",
     ),
+    "a union of 50,000 records": (
+        lambda: [record(f"R{n}", field("x", "int")) for n in range(50_000)],
+        lambda: [record(f"R{n}", field("x", "int")) for n in range(50_000)],
+        "ContractError",
+    ),
     "a union of 5,000 records": (
         lambda: [record(f"a.R{n}", field("x", "int")) for n in range(5000)],
         lambda: [record(f"b.R{n}", field("x", "int")) for n in range(50)],
         "same",
+    ),
+    "one large record read as 20,000 others": (
+        lambda: [large("R", 40_000), record("Z", *(field(f"z{n}", "R") for n in range(20_000)))],
+        lambda: [record("Z", *(field(f"z{n}", record(f"n{n}.R")) for n in range(20_000)))],
+        "ContractError",
+    ),
+    "an enum of 50,000 symbols in 50,000 fields": (lambda: busy("S"), lambda: busy("T"), "ContractError"),
+    "a large record in 20,000 defaults": (
+        lambda: [large("R", 40_000), record("Z", *(field(f"z{n}", "R", default={}) for n in range(20_000)))],
+        lambda: "int",
+        "ContractError",
+    ),
+    "a default of 100,000 items, each of 5,000 types": (
+        lambda: record("Z", field("z", {"type": "array", "items": [
+            *(record(f"R{n}") for n in range(5000)), "int"]}, default=[1] * 100_000)),
+        lambda: "int",
+        "ContractError",
+    ),
+    "a union of 200 enums that moved": (
+        lambda: [{"type": "enum", "name": f"a.E{n}", "symbols": ["A"]} for n in range(200)],
+        lambda: [{"type": "enum", "name": f"b.E{n}", "symbols": ["A"]} for n in range(200)],
+        "same",
+    ),
+    "9,000 fields gone, among 10,000 with aliases": (
+        lambda: record("R", *(field(f"f{n}", "int", default=1) for n in range(9_000))),
+        lambda: record("R", *(field(f"g{n}", "int", aliases=[f"f{n}"]) for n in range(10_000))),
+        "differs",
     ),
     "a record that has itself as its default": (
         lambda: record("R", field("x", "R", default={})), lambda: record("R"), "SchemaParseError",
