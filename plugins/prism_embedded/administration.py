@@ -159,6 +159,7 @@ class EmbeddedAdministration:
         return Check(f"consumer group {self._pipeline}", "ok", detail)
 
     def _create(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        self._database.open(create=True)  # both sides have a step for the file, and only one of them is carried out
         try:
             with self._database.transaction() as connection:
                 work(connection)

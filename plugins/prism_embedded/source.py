@@ -141,7 +141,7 @@ class EmbeddedSource:
                 if batch is not None:
                     batches.append(batch)
                     max_records -= len(batch)
-                    room -= topics.size(batch)
+                    room -= topics.size(batch) if max_records else 0
         # Not before all of it was read: an error on the way must leave no record behind that nobody has seen.
         self._positions.update({batch.partition: batch.next_offset for batch in batches})
         return batches

@@ -256,8 +256,11 @@ def read(
     )
     rows: list[tuple[int, int, bytes | None, bytes | None, bytes | None]] = []
     taken = 0
-    while some := cursor.fetchmany(step):
+    while True:
+        some = cursor.fetchmany(step)
         rows += some
+        if len(some) < step or len(rows) == limit:
+            break
         taken += sum(len(key or b"") + len(value or b"") + len(stored or b"") for _, _, key, value, stored in some)
         if taken >= room:
             break
