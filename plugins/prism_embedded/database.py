@@ -103,6 +103,8 @@ class Database:
         """Create it with its rights before SQLite opens it: the files that SQLite puts beside it get the same."""
         path = self.path
         try:
+            if path.parent.exists() and not path.parent.is_dir():
+                raise ConfigError(f"{path.parent} is no folder; name one in [storage] path of prism.toml")
             if create and not path.exists():
                 path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 with contextlib.suppress(FileExistsError):  # another process was faster

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -70,6 +70,7 @@ class EmbeddedSource:
         self._paused: set[Partition] = set()
         self._turn = 0
         self._seen: int | None = None  # change of the file up to which the group was looked at
+        self._owing = False  # something was not given back, because the file was locked
         self._exhausted: int | None = None  # and at which no record was left to read
         self._fatal: FatalError | None = None
         self._closed = False
@@ -102,7 +103,8 @@ class EmbeddedSource:
                 raise self._fatal
             self._last_sign = self._clock()
             change = self._database.changes()
-            if change != self._seen:
+            if change != self._seen or self._owing:
+                self._owing = False
                 self._follow_group()
                 self._seen = change
             if change != self._exhausted:
@@ -170,9 +172,9 @@ class EmbeddedSource:
             self._drop(gone)
             self._listener_or_fail().on_lost(gone)
             raise self._end(FatalError(self._deleted(gone)))
-        self._revoke([p for p in view.unwanted if p in self._held])
-        # Owned and not held: given back in vain, or refused by the listener, when the file was locked.
+        # Owned and not held: given back in vain, or refused by the listener, while the file was locked.
         stray = [lease for p, lease in view.owned.items() if p not in self._held]
+        self._revoke([p for p in view.unwanted if p in self._held])
         if stray:
             self._membership.give_back(stray)
         if view.offered or stray:
@@ -192,8 +194,14 @@ class EmbeddedSource:
             self._listener_or_fail().on_revoked(partitions)
         finally:
             self._drop(partitions)
-            with contextlib.suppress(RetryableError):  # then it is given back by a later poll
-                self._membership.give_back(leases)
+            self._try_to_give_back(leases)
+
+    def _try_to_give_back(self, leases: Iterable[Lease]) -> None:
+        try:
+            self._membership.give_back(leases)
+        except RetryableError as error:
+            self._owing = True
+            log.warning("partitions cannot be given back now", extra={"reason": str(error)})
 
     def _take(self) -> None:
         taken = {p: lease for p, lease in self._membership.take().items() if p not in self._held}
@@ -206,13 +214,12 @@ class EmbeddedSource:
             starts = {p: positions[p] for p in partitions}
         except BaseException as error:
             self._drop(partitions)
-            with contextlib.suppress(RetryableError):  # then it is given back by a later poll
-                live = self._membership.is_live()
-                self._membership.give_back(taken.values())
-                if not live and isinstance(error, Exception):
-                    raise RetryableError(
-                        f"worker of group {self._group} lost its partitions while it was decided where to start; joining again"
-                    ) from error
+            self._try_to_give_back(taken.values())
+            if isinstance(error, Exception) and not self._membership.is_live():
+                raise RetryableError(
+                    f"worker {self._membership.worker!r} of group {self._group} lost its partitions while it was decided"
+                    " where to start; it joins again"
+                ) from error
             raise
         self._positions |= starts
         self._exhausted = None
