@@ -54,8 +54,8 @@ class EmbeddedIndexSink:
 
     def open(self) -> None:
         """Look where the alias points."""
-        announce(self._path)
         self._database.open()
+        announce(self._path)
         try:
             with self._database.snapshot() as connection:
                 self._opened = indices.behind(connection, self._alias)

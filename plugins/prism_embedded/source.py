@@ -77,8 +77,8 @@ class EmbeddedSource:
 
     def open(self, listener: AssignmentListener) -> None:
         """Check that the topics exist, and join the group."""
-        announce(self._path)
         self._database.open()
+        announce(self._path)
         try:
             with self._database.snapshot() as connection:
                 missing = sorted(set(self._topics) - topics.find(connection, self._topics).keys())

@@ -58,8 +58,8 @@ class EmbeddedTopicSink:
 
     def open(self) -> None:
         """Look at the topics, and become the worker of this name: whoever was it before is fenced."""
-        announce(self._path)
         self._database.open()
+        announce(self._path)
         try:
             with self._database.transaction() as connection:
                 missing = [name for name in self._streams if name not in topics.find(connection, [name])]
