@@ -74,7 +74,7 @@ class View:
 
 
 class Membership:
-    """One worker's place in its group. Every call is one transaction or snapshot, and raises like these."""
+    """One worker's place in its group. Calls are one transaction or snapshot each, and raise like these."""
 
     def __init__(self, database: Database, group: str, worker: str, topics: Iterable[str]) -> None:
         """It has not joined yet."""
@@ -124,7 +124,7 @@ class Membership:
     def view(self) -> View:
         """What the group says now."""
         with self._database.snapshot() as connection:
-            if not _is_live(connection, self.session):
+            if not self.is_live(connection):
                 return View(live=False)
             rows = connection.execute(
                 "SELECT t.name, p.position, l.partition, l.generation, l.owner, l.target FROM leases l"
@@ -168,10 +168,10 @@ class Membership:
                 [(self.group, lease.number, self.session, lease.generation) for lease in leases],
             )
 
-    def is_live(self) -> bool:
-        """Whether the group still counts on this member."""
-        with self._database.snapshot() as connection:
-            return _is_live(connection, self.session)
+    def is_live(self, connection: sqlite3.Connection) -> bool:
+        """Whether the group still counts on this member, as the snapshot of the caller sees it."""
+        query = "SELECT 1 FROM members WHERE number = ?"
+        return connection.execute(query, (self.session,)).fetchone() is not None
 
 
 # --- inside a transaction of the caller -------------------------------------------------------------------------------
@@ -242,10 +242,6 @@ def rebalance(connection: sqlite3.Connection, group: str) -> None:
         " ON CONFLICT DO UPDATE SET owner = excluded.owner, target = excluded.target",
         [(group, number, owners.get(number), target) for number, target in targets.items()],
     )
-
-
-def _is_live(connection: sqlite3.Connection, session: Session | None) -> bool:
-    return connection.execute("SELECT 1 FROM members WHERE number = ?", (session,)).fetchone() is not None
 
 
 # --- who gets what ----------------------------------------------------------------------------------------------------

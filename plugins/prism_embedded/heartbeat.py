@@ -19,7 +19,7 @@ from typing import Final
 from prism_embedded import group
 from prism_embedded.database import Database
 from prism_embedded.group import Membership, Session
-from prismlib.errors import PrismError
+from prismlib.errors import FatalError, RetryableError
 
 log = logging.getLogger(__name__)
 
@@ -78,9 +78,12 @@ class Heartbeat:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="prism-heartbeat", daemon=True)
         self._quiet = False
+        self.failure: FatalError | None = None
+        """Why it has ended by itself; the file is of no use any more."""
 
     def start(self) -> None:
-        """Begin."""
+        """Begin. Raises ConfigError, UnreachableError."""
+        self._database.open()
         self._thread.start()
 
     def stop(self) -> None:
@@ -93,11 +96,12 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stop.wait(self._interval):
             try:
-                self._database.open()
                 self.beat()
-            except PrismError as error:
-                # The runner meets the same error with its own connection, and decides; beating goes on when it can.
+            except RetryableError as error:
                 log.warning("no heartbeat now", extra={"reason": str(error)})
+            except FatalError as error:
+                self.failure = error  # an idle worker would never find out by itself
+                return
 
     def beat(self) -> Sequence[Session]:
         """Beat once, and remove the dead; returns those. Does nothing for a runner that stays away, or without a session."""

@@ -99,8 +99,8 @@ class EmbeddedSource:
         """Follow the group, then read; looks at the file again only when somebody has changed it."""
         deadline = time.monotonic() + timeout
         while True:
-            if self._fatal is not None:
-                raise self._fatal
+            if (fatal := self._fatal or self._heartbeat.failure) is not None:
+                raise fatal
             self._last_sign = self._clock()
             change = self._database.changes()
             if change != self._seen or self._owing:
@@ -215,7 +215,7 @@ class EmbeddedSource:
         except BaseException as error:
             self._drop(partitions)
             self._try_to_give_back(taken.values())
-            if isinstance(error, Exception) and not self._membership.is_live():
+            if isinstance(error, Exception) and not self._is_live():
                 raise RetryableError(
                     f"worker {self._membership.worker!r} of group {self._group} lost its partitions while it was decided"
                     " where to start; it joins again"
@@ -223,6 +223,10 @@ class EmbeddedSource:
             raise
         self._positions |= starts
         self._exhausted = None
+
+    def _is_live(self) -> bool:
+        with self._database.snapshot() as connection:
+            return self._membership.is_live(connection)
 
     def _drop(self, partitions: Sequence[Partition]) -> None:
         for partition in partitions:
@@ -258,6 +262,9 @@ class EmbeddedSource:
         """What the group has committed. Nothing can hold it back: a transaction is there at once, or never."""
         with self._looking_at(partitions) as (connection, numbers):
             offsets = group.committed(connection, self._group)
+            if not self._positions.keys() >= set(partitions) and not self._membership.is_live(connection):
+                # Else a worker that slept while it was decided where to start would try for minutes to save ledger rows.
+                raise FencedError(f"the group {self._group} goes on without this worker")
         return {p: Committed(offsets.get(numbers[p])) for p in partitions}
 
     def horizons(self, partitions: Sequence[Partition]) -> Mapping[Partition, Horizon]:
@@ -331,7 +338,7 @@ class EmbeddedSource:
 
     def _part(self, listener: AssignmentListener) -> None:
         try:
-            live = self._membership.is_live()
+            live = self._is_live()
         except (RetryableError, FatalError):
             live = True  # not known; what is committed is checked again
         partitions = sorted(self._held)

@@ -105,7 +105,6 @@ class Member:
         self.source.seek({p: committed[p].next_offset or 0 for p in self.mine})
 
     def beat(self) -> list[int]:
-        self.source._heartbeat._database.open()
         return list(self.source._heartbeat.beat())
 
     def die(self) -> None:

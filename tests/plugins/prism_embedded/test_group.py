@@ -243,7 +243,8 @@ def test_two_processes_of_one_name_the_later_one_stops_the_earlier(world: World)
     assert world.owner(IN[0]) == second.source._membership.session, "it took nothing away with it"
 
 
-def test_losing_everything_while_it_is_decided_where_to_start_is_no_end(world: World) -> None:
+@pytest.mark.parametrize("raises", [True, False])
+def test_losing_everything_while_it_is_decided_where_to_start_is_no_end(world: World, *, raises: bool) -> None:
     one = world.member("1").start()
     one.poll()
     two = world.member("2")
@@ -252,7 +253,8 @@ def test_losing_everything_while_it_is_decided_where_to_start_is_no_end(world: W
         two.before_deciding = lambda: None
         world.pass_time(SESSION + 2 * BEAT, one)
         one.poll()
-        raise FatalError("what a zombie makes of the world")
+        if raises:
+            raise FatalError("what a zombie makes of the world")
 
     two.before_deciding = sleep_for_long
     two.start()
@@ -329,6 +331,18 @@ def test_a_worker_that_hangs_is_taken_for_dead_like_one_that_was_killed(world: W
     assert one.mine == IN
     assert two.poll() == 0
     assert two.told[-1][0] == "lost" or ("lost", two.told[0][1]) in two.told
+
+
+def test_an_idle_worker_finds_out_that_its_file_is_gone(log: EmbeddedLog) -> None:
+    log.create_topic("in", 1)
+    source = EmbeddedSource(log.path, group="p", worker="1", topics=["in"], session_timeout=1.0)
+    source.open(Recorder(source))
+    source.poll(1, 0.0)
+    log.path.unlink()
+    with pytest.raises(FatalError, match="was deleted or replaced while it was in use"):
+        for _ in range(100):
+            source.poll(1, 0.1)
+    source.close()
 
 
 def test_the_thread_beats_while_the_runner_is_busy_elsewhere(log: EmbeddedLog) -> None:
