@@ -126,15 +126,9 @@ class Membership:
         with self._database.snapshot() as connection:
             if not self.is_live(connection):
                 return View(live=False)
-            rows = connection.execute(
-                "SELECT t.name, p.position, l.partition, l.generation, l.owner, l.target FROM leases l"
-                " JOIN partitions p ON p.number = l.partition JOIN topics t ON t.number = p.topic"
-                " WHERE l.group_name = ?1 AND (l.owner = ?2 OR l.target = ?2) ORDER BY t.name, p.position",
-                (self.group, self.session),
-            ).fetchall()
+            rows = self._leases(connection)
         owned, offered, unwanted = {}, [], []
-        for topic, position, number, generation, owner, target in rows:
-            partition = Partition(topic, position)
+        for partition, number, generation, owner, target in rows:
             if owner == self.session:
                 owned[partition] = Lease(partition, number, generation)
                 if target != self.session:
@@ -144,21 +138,19 @@ class Membership:
         return View(True, owned, offered, unwanted)
 
     def take(self) -> dict[Partition, Lease]:
-        """Own everything that is offered; returns what this call brought."""
+        """Own everything that is offered; returns all that is owned then."""
         with self._database.transaction() as connection:
             connection.execute(
                 "UPDATE leases SET owner = ?1, generation = generation + 1"
                 " WHERE group_name = ?2 AND target = ?1 AND owner IS NULL",
                 (self.session, self.group),
             )
-            rows = connection.execute(
-                "SELECT t.name, p.position, l.partition, l.generation FROM leases l"
-                " JOIN partitions p ON p.number = l.partition JOIN topics t ON t.number = p.topic"
-                " WHERE l.group_name = ? AND l.owner = ?",
-                (self.group, self.session),
-            ).fetchall()
-        leases = (Lease(Partition(topic, position), number, generation) for topic, position, number, generation in rows)
-        return {lease.partition: lease for lease in leases}
+            rows = self._leases(connection)
+        return {
+            partition: Lease(partition, number, generation)
+            for partition, number, generation, owner, _ in rows
+            if owner == self.session
+        }
 
     def give_back(self, leases: Iterable[Lease]) -> None:
         """Own these no more. Those that are lost already are passed over."""
@@ -167,6 +159,18 @@ class Membership:
                 "UPDATE leases SET owner = NULL WHERE group_name = ? AND partition = ? AND owner = ? AND generation = ?",
                 [(self.group, lease.number, self.session, lease.generation) for lease in leases],
             )
+
+    def _leases(
+        self, connection: sqlite3.Connection
+    ) -> list[tuple[Partition, int, int, Session | None, Session | None]]:
+        """Partition, number, generation, owner and target of what this member has or shall have."""
+        rows = connection.execute(
+            "SELECT t.name, p.position, l.partition, l.generation, l.owner, l.target FROM leases l"
+            " JOIN partitions p ON p.number = l.partition JOIN topics t ON t.number = p.topic"
+            " WHERE l.group_name = ?1 AND (l.owner = ?2 OR l.target = ?2) ORDER BY t.name, p.position",
+            (self.group, self.session),
+        )
+        return [(Partition(topic, position), *rest) for topic, position, *rest in rows]
 
     def is_live(self, connection: sqlite3.Connection) -> bool:
         """Whether the group still counts on this member, as the snapshot of the caller sees it."""

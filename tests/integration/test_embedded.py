@@ -21,7 +21,7 @@ import pytest
 
 from prism_embedded import EmbeddedDocuments, EmbeddedLog
 from prismlib.contracts.directory import DirectoryRegistry
-from tests.integration.harness import EVENT, MAPPING, ORDER, SUBJECT, Worker, exactly_once, setup, wait_until, workers
+from tests.integration.harness import ORDER, Worker, exactly_once, setup, wait_until, workers, write_project
 
 ONE = """
 name = "shop"
@@ -67,17 +67,7 @@ class Shop:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for subject, fmt, file, schema in (
-            ("orders-value", "avro", "v1.avsc", ORDER),
-            ("events-value", "jsonschema", "v1.json", EVENT),
-        ):
-            home = folder / "schemas" / subject
-            home.mkdir(parents=True)
-            (home / "subject.toml").write_text(SUBJECT.format(format=fmt).replace("BACKWARD", "NONE"))
-            (home / file).write_text(json.dumps(schema))
-        (folder / "prism.toml").write_text('[registry]\nurl = "schemas"\n')
-        (folder / "mappings").mkdir()
-        (folder / "mappings" / "orders.toml").write_text(MAPPING)
+        write_project(folder)
         self.one = self.pipeline("one", ["orders"])
         self.two = folder / "two.toml"
         self.two.write_text(TWO)
@@ -147,6 +137,27 @@ class Shop:
             for key, value, headers in zip(batch.keys, batch.values, batch.headers, strict=True)
         ]
 
+    def owners(self) -> int:
+        """How many workers of the first pipeline have partitions."""
+        rows = self.log._database.query("SELECT count(DISTINCT owner) FROM leases WHERE group_name = 'shop'")
+        return int(rows[0][0])
+
+    def put_to_sleep(self, worker: Worker) -> None:
+        """Stop it, but not inside a transaction: its lock would keep everybody waiting, and no one could be fenced."""
+        assert worker.process is not None
+        for _ in range(100):
+            worker.process.send_signal(signal.SIGSTOP)
+            other = sqlite3.connect(self.log.path, isolation_level=None, timeout=1.0)
+            try:
+                other.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                worker.process.send_signal(signal.SIGCONT)
+            else:
+                return
+            finally:
+                other.close()
+        raise AssertionError("it always holds the write lock")
+
     def close(self) -> None:
         self.log.close()
         self.documents.close()
@@ -162,6 +173,11 @@ def shop(tmp_path: Path) -> Iterator[Shop]:
 KILLS = 10
 
 
+def is_up(worker: Worker, since: int) -> bool:
+    """Behind this place of its log it was given partitions, so its signal handlers are there."""
+    return b"start partition=" in worker.log.read_bytes()[since:]
+
+
 @pytest.mark.slow
 def test_every_record_is_there_exactly_once_after_ten_kills_of_two_workers_of_one_group_and_their_successor(
     shop: Shop,
@@ -169,6 +185,7 @@ def test_every_record_is_there_exactly_once_after_ten_kills_of_two_workers_of_on
     rng = random.Random(20130101)
     group = [Worker(shop.one, "1"), Worker(shop.one, "2")]
     index = Worker(shop.two)
+    since = dict.fromkeys((*group, index), 0)
     with workers(*group, index), shop.flowing(30_000, rate=2_000) as flow:
         for kill in range(KILLS):
             victim = rng.choice([*group, *group, index])
@@ -176,9 +193,12 @@ def test_every_record_is_there_exactly_once_after_ten_kills_of_two_workers_of_on
             victim.kill()
             if kill % 3 == 0:
                 time.sleep(rng.uniform(1.0, 4.0))  # around the session time-out: the other takes over, or not yet
+            since[victim] = victim.log.stat().st_size
             victim.start()
         flow.join()
         wait_until(shop.indexed, 60, "all records in the index", [*group, index])
+        everybody_up = "who was killed last is up again"
+        wait_until(lambda: all(is_up(*each) for each in since.items()), 30, everybody_up, [*group, index])
         assert [worker.stop() for worker in (*group, index)] == [0, 0, 0]
     assert len(shop.acknowledged) == 30_000
     shop.everything_once()
@@ -191,14 +211,14 @@ def test_a_worker_that_sleeps_longer_than_its_session_wakes_as_a_zombie_and_doub
     with workers(*group):
         with shop.flowing(12_000, rate=2_000):
             for victim in (group[0], group[1], group[0]):
-                time.sleep(1.0)
-                assert victim.process is not None
-                victim.process.send_signal(signal.SIGSTOP)
                 other = group[1 - group.index(victim)]
+                wait_until(lambda: shop.owners() == 2, 30, "both have partitions", group)
                 lost = other.log.read_text().count("gave no sign of life")
+                shop.put_to_sleep(victim)
                 wait_until(
                     lambda o=other, n=lost: o.log.read_text().count("gave no sign of life") > n, 30, "it noticed"
                 )
+                assert victim.process is not None
                 victim.process.send_signal(signal.SIGCONT)
         wait_until(lambda: shop.log.count("events") >= 12_000, 60, "all records", group)
         assert [worker.stop() for worker in group] == [0, 0]
