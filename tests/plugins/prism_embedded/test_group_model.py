@@ -166,6 +166,7 @@ def run_model(folder: Path, seed: int) -> Counter[str]:
     return model.happened
 
 
+@pytest.mark.slow
 def test_whatever_members_do_every_record_is_written_once(tmp_path: Path) -> None:
     happened: Counter[str] = Counter()
     for seed in range(SEEDS):

@@ -8,7 +8,7 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prism_embedded import EmbeddedLog, topics
@@ -75,6 +75,7 @@ def test_records_of_every_shape_may_be_mixed(log: EmbeddedLog) -> None:
     assert batch.timestamps_ms[0] == batch.timestamps_ms[3] > 1_600_000_000_000
 
 
+@settings(deadline=None, max_examples=50)  # every example creates a file and syncs it
 @given(
     st.lists(
         st.tuples(
