@@ -117,24 +117,29 @@ commit_interval = "{interval}"
 FAST_GROUP = '"session.timeout.ms" = 3000\n"heartbeat.interval.ms" = 500'
 
 
+def write_project(folder: Path) -> None:
+    """Schemas and mapping of orders, as a user would have them."""
+    for subject, fmt, file, schema in (
+        ("orders-value", "avro", "v1.avsc", ORDER),
+        ("events-value", "jsonschema", "v1.json", EVENT),
+    ):
+        home = folder / "schemas" / subject
+        home.mkdir(parents=True)
+        (home / "subject.toml").write_text(SUBJECT.format(format=fmt))
+        (home / file).write_text(json.dumps(schema))
+    (folder / "prism.toml").write_text('[registry]\nurl = "schemas"\n')
+    (folder / "mappings").mkdir()
+    (folder / "pipelines").mkdir()
+    (folder / "mappings" / "orders.toml").write_text(MAPPING)
+
+
 class Project:
     """A folder as a user would have it: schemas, mapping, pipelines."""
 
     def __init__(self, folder: Path, servers: str, url: str, name: str) -> None:
         self.folder, self.servers, self.url, self.name = folder, servers, url, name
         self.input, self.output = f"{name}-orders", f"{name}-events"
-        for subject, fmt, file, schema in (
-            ("orders-value", "avro", "v1.avsc", ORDER),
-            ("events-value", "jsonschema", "v1.json", EVENT),
-        ):
-            home = folder / "schemas" / subject
-            home.mkdir(parents=True)
-            (home / "subject.toml").write_text(SUBJECT.format(format=fmt))
-            (home / file).write_text(json.dumps(schema))
-        (folder / "prism.toml").write_text('[registry]\nurl = "schemas"\n')
-        (folder / "mappings").mkdir()
-        (folder / "pipelines").mkdir()
-        (folder / "mappings" / "orders.toml").write_text(MAPPING)
+        write_project(folder)
         self.registry = DirectoryRegistry(folder / "schemas")
         self.framing = struct.pack(">bI", 0, self.registry.latest("orders-value").id)
 

@@ -13,7 +13,7 @@ import pytest
 
 from prismlib.errors import DecodeError, FatalError, RecordError, RetryableError
 from prismlib.records import Decoded, Documents, Encoded, LedgerRow, Partition, RecordBatch, Row, WriteResult
-from prismlib.runtime import assignment
+from prismlib.runtime import assignment, transaction
 from prismlib.runtime.route import Route
 from prismlib.runtime.runner import Runner
 from prismlib.runtime.settings import RunnerSettings
@@ -266,6 +266,22 @@ def test_large_documents_that_wait_for_a_slow_sink_stop_reading_by_their_bytes()
         finally:
             go_on.set()
         until(lambda: len(store.documents) == 1000)
+
+
+def test_a_transaction_is_committed_when_its_documents_are_large_however_long_the_interval_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transaction, "MAX_OPEN_BYTES", 100)
+    broker = make_broker()
+    publish(broker, 40, "large document number %d")
+    sink = MemoryTransactionalSink(broker, "out", "1")
+    source = MemorySource(broker, "p", ["in"])
+    runner = Runner(settings(max_records=1, commit_interval=3600.0), source, ROUTES, sink)
+    with running(runner):
+        until(lambda: runner.counters.commits >= 3)
+        until(lambda: len(broker.records("out")) >= 15)
+        assert 5 * runner.counters.commits >= len(broker.records("out")), "more than 100 bytes were in one transaction"
+    assert len(broker.records("out")) == 40
 
 
 @contextmanager
