@@ -31,11 +31,26 @@ class _Annotation:
 _KEYWORDS: Final[Mapping[str, Any]] = {"contentEncoding": _Annotation, "contentMediaType": _Annotation}
 
 
+def check_schemas(documents: Documents) -> None:
+    """Compare a schema and what it imports with their drafts' own schemas.
+
+    Raises:
+        SchemaParseError: one is no schema.
+    """
+    for document in (documents.root, *documents.imported.values()):
+        try:
+            jsonschema_rs.meta.validate(document)
+        except jsonschema_rs.ValidationError as error:
+            raise _no_schema(error) from error
+        except (ValueError, TypeError, OverflowError) as error:
+            raise SchemaParseError(f"it cannot be read: {str(error)[:200]}") from error
+
+
 def compile_schema(documents: Documents) -> Callable[[Any], bool]:
     """A function that says whether a parsed value fits. It may raise ValueError for what JSON has not got.
 
     Raises:
-        SchemaParseError: it is no schema, or a pattern in it is none or too large.
+        SchemaParseError: a pattern is none or too large, or a reference leads to no schema.
     """
     try:
         return jsonschema_rs.validator_for(
@@ -47,12 +62,14 @@ def compile_schema(documents: Documents) -> Callable[[Any], bool]:
             keywords=dict(_KEYWORDS),
         ).is_valid
     except jsonschema_rs.ValidationError as error:
-        place = "".join(f"/{part}" for part in error.instance_path)
-        raise SchemaParseError(
-            f"it is no valid JSON Schema at {place[:200] or 'its root'}: {error.message[:200]}"
-        ) from error
+        raise _no_schema(error) from error
     except (ValueError, TypeError, OverflowError, jsonschema_rs.ReferencingError) as error:
         raise SchemaParseError(f"it cannot be compiled: {str(error)[:200]}") from error
+
+
+def _no_schema(error: jsonschema_rs.ValidationError) -> SchemaParseError:
+    place = "".join(f"/{part}" for part in error.instance_path)
+    return SchemaParseError(f"it is no valid JSON Schema at {place[:200] or 'its root'}: {error.message[:200]}")
 
 
 def is_linear(pattern: str) -> bool:

@@ -63,6 +63,7 @@ class Explainer:
         draft = validators.validator_for(documents.root)
         specification = specification_with(documents.root["$schema"])
         keywords: dict[str, Keyword] = {name: self._counted(keyword) for name, keyword in draft.VALIDATORS.items()}
+        keywords["properties"] = self._properties
         keywords["pattern"] = self._pattern
         keywords["patternProperties"] = self._pattern_properties
         keywords["additionalProperties"] = self._additional_properties
@@ -109,12 +110,19 @@ class Explainer:
         if validator.is_type(value, "string") and not self._matches(wanted, value):
             yield ValidationError("")
 
+    def _properties(self, validator: Any, wanted: Any, value: Any, _: Any) -> Iterator[ValidationError]:
+        self._spend(len(wanted))
+        if validator.is_type(value, "object"):
+            for name, schema in wanted.items():
+                if name in value:
+                    yield from _field(validator, name, value[name], schema, name)
+
     def _pattern_properties(self, validator: Any, wanted: Any, value: Any, _: Any) -> Iterator[ValidationError]:
         if validator.is_type(value, "object"):
             for pattern, schema in wanted.items():
                 for name, inner in value.items():
                     if self._matches(pattern, name):
-                        yield from validator.descend(inner, schema, path=name, schema_path=pattern)
+                        yield from _field(validator, name, inner, schema, pattern)
 
     def _additional_properties(self, validator: Any, wanted: Any, value: Any, schema: Any) -> Iterator[ValidationError]:
         if validator.is_type(value, "object"):
@@ -122,12 +130,21 @@ class Explainer:
             for name, inner in value.items():
                 self._spend()
                 if name not in known and not any(self._matches(pattern, name) for pattern in patterns):
-                    yield from validator.descend(inner, wanted, path=name)
+                    yield from _field(validator, name, inner, wanted)
 
     def _unique_items(self, validator: Any, wanted: Any, value: Any, _: Any) -> Iterator[ValidationError]:
         self._spend()
         if wanted and validator.is_type(value, "array") and not has_unique_items(value):
             yield ValidationError("")
+
+
+def _field(validator: Any, name: str, value: Any, schema: Any, place: str | None = None) -> Iterator[ValidationError]:
+    """What is wrong with a field; the library itself loses its name where the schema is ``false``."""
+    if schema is False:
+        nothing: dict[str, Any] = {"validator": None, "validator_value": None}
+        yield ValidationError("", path=(name,), schema_path=() if place is None else (place,), **nothing)
+    else:
+        yield from validator.descend(value, schema, path=name, schema_path=place)
 
 
 def _undrafted(document: dict[str, Any]) -> dict[str, Any]:

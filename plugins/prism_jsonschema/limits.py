@@ -193,6 +193,11 @@ class _Graph:
     def _target(self, reference: URI, resolver: Any, specification: Specification[Schema]) -> list[int]:
         try:
             found = resolver.lookup(reference)
+        except AttributeError as error:
+            # The library takes it that all of `dependencies` are schemas, or none.
+            raise SchemaParseError(
+                "its `dependencies` mix schemas and lists of names; write the lists as schemas"
+            ) from error
         except (Unresolvable, ValueError, RecursionError) as error:
             raise SchemaParseError(f"the reference {reference[:200]!r} leads nowhere: {_why(error)}") from error
         contents = found.contents

@@ -20,6 +20,7 @@ _TOKEN: Final = re.compile(
     )""",
     re.VERBOSE,
 )
+_OPEN_TEXT: Final = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*+\\?\Z')
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 
 
@@ -41,7 +42,7 @@ def explain_payload(payload: bytes) -> tuple[list[tuple[str, Any]], int | None]:
     except UnicodeDecodeError as error:
         text, broken = payload[: error.start].decode(), error.start
     fields, at = _read(text)
-    if broken is not None and (at is None or at == len(text)):
+    if broken is not None and (at is None or at == len(text) or _OPEN_TEXT.match(text, at)):
         return fields, broken
     return fields, None if at is None else len(text[:at].encode("utf-8", "surrogatepass"))
 

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from prism_jsonschema.documents import Documents, read_documents
 from prism_jsonschema.effort import Budget
-from prism_jsonschema.engine import compile_schema, is_linear
+from prism_jsonschema.engine import check_schemas, compile_schema, is_linear
 from prism_jsonschema.explaining import Explainer
 from prism_jsonschema.limits import MOST_DEPTH, measure
 from prism_jsonschema.subjects import name_of
@@ -45,6 +45,7 @@ class SchemaCheck:
         Raises:
             SchemaParseError: it is none, or one that could stop a worker.
         """
+        check_schemas(documents)
         limits = measure(documents)
         is_valid = compile_schema(documents)
         self.name = name
