@@ -84,15 +84,22 @@ def read_documents(text: str, references: Mapping[str, str]) -> Documents:
     bases = dict.fromkeys([BASE, *(_address(one) for one in (root, *named.values()))])
     imported: dict[str, dict[str, Any]] = {}
     for name, document in named.items():
-        for address in (name, *(urljoin(base, name) for base in bases), _address(document)):
-            imported.setdefault(urldefrag(address).url, document)
+        for address in (_joined("", name), *(_joined(base, name) for base in bases), _address(document)):
+            imported.setdefault(address, document)
     return Documents(root, _address(root), imported)
 
 
 def _address(document: Mapping[str, Any]) -> str:
     name = "id" if document["$schema"] == DRAFTS["draft-04/schema"] else "$id"
     own = document.get(name)
-    return urldefrag(urljoin(BASE, own)).url if isinstance(own, str) else BASE
+    return _joined(BASE, own) if isinstance(own, str) else BASE
+
+
+def _joined(base: str, name: str) -> str:
+    try:
+        return urldefrag(urljoin(base, name)).url
+    except ValueError as error:
+        raise SchemaParseError(f"the name {name[:200]!r} is no URI: {error}") from error
 
 
 def _document(text: str, what: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from jsonschema import validators
+from jsonschema import Draft7Validator, validators
 from jsonschema.exceptions import ValidationError, best_match
 from referencing import Registry
 from referencing.jsonschema import SchemaRegistry, SchemaResource, specification_with
@@ -62,7 +62,9 @@ class Explainer:
         self._compiled = cache(matcher)
         draft = validators.validator_for(documents.root)
         specification = specification_with(documents.root["$schema"])
-        keywords: dict[str, Keyword] = {name: self._counted(keyword) for name, keyword in draft.VALIDATORS.items()}
+        # The fast half knows `dependencies` in every draft.
+        known = {"dependencies": Draft7Validator.VALIDATORS["dependencies"], **draft.VALIDATORS}
+        keywords: dict[str, Keyword] = {name: self._counted(keyword) for name, keyword in known.items()}
         keywords["properties"] = self._properties
         keywords["pattern"] = self._pattern
         keywords["patternProperties"] = self._pattern_properties

@@ -71,10 +71,10 @@ def keywords(inner: st.SearchStrategy[Any], draft: str) -> st.SearchStrategy[dic
         "format": st.sampled_from(["date-time", "email", "ipv4", "no such"]),
         "$ref": st.sampled_from(["#/definitions/one", "two.json", "two.json#/definitions/three"]),
     }
+    lists = st.lists(NAMES, min_size=1, unique=True)
+    known["dependencies"] = st.dictionaries(NAMES, inner, max_size=2) | st.dictionaries(NAMES, lists, max_size=2)
     if not newest:
         known["additionalItems"] = inner
-        lists = st.lists(NAMES, min_size=1, unique=True)
-        known["dependencies"] = st.dictionaries(NAMES, inner, max_size=2) | st.dictionaries(NAMES, lists, max_size=2)
     if not oldest:
         known |= {
             "const": VALUES,
