@@ -6,7 +6,8 @@ Confluent's registry and its clients.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable
 from typing import Any, Final
 
 import jsonschema_rs
@@ -28,7 +29,7 @@ class _Annotation:
         pass
 
 
-_KEYWORDS: Final[Mapping[str, Any]] = {"contentEncoding": _Annotation, "contentMediaType": _Annotation}
+_ANNOTATIONS: Final = ("contentEncoding", "contentMediaType")
 
 
 def check_schemas(documents: Documents) -> None:
@@ -52,6 +53,9 @@ def compile_schema(documents: Documents) -> Callable[[Any], bool]:
     Raises:
         SchemaParseError: a pattern is none or too large, or a reference leads to no schema.
     """
+    text = json.dumps([documents.root, *documents.imported.values()])
+    # Any keyword of our own, used or not, would double the time of every check.
+    annotations: dict[str, Any] = {name: _Annotation for name in _ANNOTATIONS if f'"{name}"' in text}
     try:
         return jsonschema_rs.validator_for(
             documents.root,
@@ -59,7 +63,7 @@ def compile_schema(documents: Documents) -> Callable[[Any], bool]:
             retriever=documents.retrieve,
             validate_formats=False,
             pattern_options=_BOUNDED,
-            keywords=dict(_KEYWORDS),
+            keywords=annotations or None,
         ).is_valid
     except jsonschema_rs.ValidationError as error:
         raise _no_schema(error) from error

@@ -35,7 +35,7 @@ class JsonConfig(Model):
         wire: ``confluent``: every value starts with the registry header, and is validated against the schema that it names.
             ``bare``: there is no header, and all values are validated against the subject's latest version.
             An encoder validates against the subject's latest version, and writes its id into the header.
-        validate: ``always``: every value. ``sample``: about one in a hundred: of a decoder, records whose offset is a
+        validation: ``always``: every value. ``sample``: about one in a hundred: of a decoder, records whose offset is a
             multiple of 101; of an encoder, bodies whose JSON has a CRC-32 that is a multiple of 101; so the same record is
             treated alike whenever it is read again. ``never``: none. A value that does not fit goes to the dead letters. A
             decoder whose bodies pass through unparsed must parse them to validate them: ``never`` spares that where
