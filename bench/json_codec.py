@@ -9,17 +9,15 @@ counts. fastjsonschema is compared where it is installed.
 from __future__ import annotations
 
 import argparse
-import gc
 import importlib
 import json
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jsonschema
 import orjson
 
-from bench.protobuf_codec import batch_of, bodies
+from bench.protobuf_codec import batch_of, bodies, lowest
 from prism_jsonschema.plugin import prism_stages
 from prismlib.contracts.framing import header
 from prismlib.contracts.registry import RegisteredSchema
@@ -83,19 +81,6 @@ def stage(kind: str, reads: tuple[str, ...] = (), **config: Any) -> Any:
     spec = next(one for one in prism_stages() if one.kind == kind)
     settings = spec.config_model.model_validate({"subject": "clicks-value", **config})
     return spec.factory(settings, BuildContext("bench", reads=frozenset(reads), registry=OneSchema()))
-
-
-def lowest(run: Callable[[], object], records: int, rounds: int) -> float:
-    """Microseconds a record."""
-    taken = []
-    for _ in range(rounds):
-        gc.collect()
-        gc.disable()  # as a runner does while it prepares a batch
-        start = time.process_time()
-        run()
-        taken.append(time.process_time() - start)
-        gc.enable()
-    return min(taken) / records * 1e6
 
 
 def main() -> None:
