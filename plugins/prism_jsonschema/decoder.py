@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -178,7 +178,7 @@ class JsonDecoder:
         """Decode values up to the first with another header, which is returned."""
         start, check, parse, loads, append = writer.start, writer.check, self._parse, orjson.loads, rows.append
         length = len(start)
-        fits, longest = (check.fits, check.longest) if check is not None else (_anything, 0)
+        fits, longest = (check.fits, check.longest) if check is not None else (bool, 0)
         every = check is not None and self._every
         some = check is not None and not self._every
         for value in values:
@@ -199,10 +199,6 @@ class JsonDecoder:
                 raise _UnfitError
             append(row if parse else payload)
         return None
-
-
-def _anything(_: Any) -> bool:
-    return True
 
 
 def _unfit(writer: _Writer, payload: bytes, budget: Budget) -> DecodeError:

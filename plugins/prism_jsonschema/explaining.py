@@ -153,7 +153,7 @@ def _undrafted(document: dict[str, Any]) -> dict[str, Any]:
     """A schema that does not say of which draft it is, or the library would go on with its own keywords behind a ``$ref``."""
 
     def without(table: dict[str, Any]) -> dict[str, Any]:
-        return {name: value for name, value in table.items() if name != "$schema"}
+        return {name: value for name, value in table.items() if name != "$schema" or not isinstance(value, str)}
 
     undrafted: dict[str, Any] = json.loads(json.dumps(document), object_hook=without)
     return undrafted

@@ -27,7 +27,9 @@ class JsonConfig(Model):
     Values are validated against their JSON Schema, of draft 4, 6, 7, 2019-09 or 2020-12 by its ``$schema``, and of draft-07
     where it has none, as in Confluent's registry. ``$ref`` finds what the registry lists as references of the schema, and
     what is in it; nothing is fetched. ``format``, ``contentEncoding`` and ``contentMediaType`` reject nothing, in any
-    draft. Numbers are compared as 64-bit integers and floats, which is what a value is parsed to.
+    draft. Numbers are compared as 64-bit integers and floats, which is what a value is parsed to. A schema is refused that could
+    make a worker hang: of more than a million characters with what it imports, with references that go in circles or
+    multiply, or with too many patterns; where a pattern looks around or refers back, values may have 64 KiB.
 
     Attributes:
         subject: whose JSON Schema the values follow; may be left out only where ``wire`` is ``bare``, and then nothing is

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import enum
-import json
 import re
 from collections.abc import Iterable
 from typing import Any, Final
 
+import orjson
+
 MOST_NAMES: Final = 4 << 20
-"""Characters that the paths of all fields may have together; fields beyond them are left out. A name that holds ten thousand
-fields would otherwise be written out as often."""
+"""Characters and steps that the paths of all fields may have together; fields beyond them are left out. A name that holds ten
+thousand fields would otherwise be written out as often."""
 
 _TOKEN: Final = re.compile(
     r"""[ \t\n\r]*(?:
@@ -44,7 +45,7 @@ def explain_payload(payload: bytes) -> tuple[list[tuple[str, Any]], int | None]:
     fields, at = _read(text)
     if broken is not None and (at is None or at == len(text) or _OPEN_TEXT.match(text, at)):
         return fields, broken
-    return fields, None if at is None else len(text[:at].encode("utf-8", "surrogatepass"))
+    return fields, None if at is None else len(text[:at].encode())
 
 
 class _Expect(enum.Enum):
@@ -72,11 +73,11 @@ def _read(text: str) -> tuple[list[tuple[str, Any]], int | None]:
         end = mark is not None and mark == _end_of(way)
         if expect is _Expect.COLON and mark == ":":
             expect = _Expect.VALUE
-        elif expect in _KEYS and key is not None:
-            way[-1] = str(json.loads(key))
+        elif expect in _KEYS and key is not None and (name := _scalar(key)) is not _REFUSED:
+            way[-1] = name
             expect = _Expect.COLON
-        elif expect in _VALUES and mark is None:
-            fields.add(json.loads(key or token["other"]))
+        elif expect in _VALUES and mark is None and (value := _scalar(key or token["other"])) is not _REFUSED:
+            fields.add(value)
             expect = _Expect.COMMA_OR_END
         elif expect in _VALUES and mark == "{":
             way.append("")
@@ -104,6 +105,15 @@ def _read(text: str) -> tuple[list[tuple[str, Any]], int | None]:
     return fields.found, _past_space(text, at)
 
 
+def _scalar(token: str) -> Any:
+    """A text, number, boolean or null as the decoder reads it; ``_REFUSED`` for half a surrogate pair and huge numbers."""
+    try:
+        return orjson.loads(token)
+    except orjson.JSONDecodeError:
+        return _REFUSED
+
+
+_REFUSED: Final = object()
 _KEYS: Final = (_Expect.KEY, _Expect.KEY_OR_END)
 _VALUES: Final = (_Expect.VALUE, _Expect.VALUE_OR_END)
 _EMPTY: Final = (_Expect.KEY_OR_END, _Expect.VALUE_OR_END)
@@ -126,7 +136,7 @@ class _Fields:
         if not self.way or self._names > MOST_NAMES:
             return
         path = path_of(self.way)
-        self._names += len(path)
+        self._names += len(path) + len(self.way)
         self.found.append((path, value))
 
 

@@ -1,6 +1,6 @@
 """A schema compiled to what says in a microsecond whether a value fits; why one does not is said by another, slow part.
 
-What a hostile schema or value could do is bounded. :mod:`prism_jsonschema.limits` refuses schemas that multiply themselves,
+What a hostile schema or value could do is bounded in time and memory. :mod:`prism_jsonschema.limits` refuses schemas that multiply themselves,
 and says how deep a value may be. A pattern without look-around and back-references takes time in proportion to the value;
 another, or a large one, gives up after a while, so that the value does not fit, and meets values of ``CAREFUL`` bytes at most.
 """
@@ -18,12 +18,16 @@ from prism_jsonschema.explaining import Explainer
 from prism_jsonschema.limits import MOST_DEPTH, measure
 from prism_jsonschema.subjects import name_of
 from prismlib.contracts.registry import RegisteredSchema, Registry, resolve_references
-from prismlib.errors import RecordError
+from prismlib.errors import RecordError, SchemaParseError
 
 MOST_CHECKS: Final = 1_000_000_000
 """Bytes of a value times subschemas that look at one place of it: some seconds where both are made for that."""
 CAREFUL: Final = 1 << 16
 """Bytes of a value that may meet a pattern whose time is not in proportion to its length."""
+MOST_PATTERNS: Final = 1_000
+"""Different patterns of a schema: some 100 megabytes where all are large."""
+MOST_CAREFUL: Final = 20
+"""Different patterns whose time is not in proportion, which may take a few megabytes each."""
 
 E = TypeVar("E", bound=RecordError)
 
@@ -47,11 +51,16 @@ class SchemaCheck:
         """
         check_schemas(documents)
         limits = measure(documents)
+        if len(limits.patterns) > MOST_PATTERNS:
+            raise SchemaParseError(f"it has {len(limits.patterns)} different patterns, more than {MOST_PATTERNS}")
+        careful = [pattern for pattern in limits.patterns if not is_linear(pattern)]
+        if len(careful) > MOST_CAREFUL:
+            raise SchemaParseError(
+                f"{len(careful)} of its patterns are large, look around or refer back, more than {MOST_CAREFUL}"
+            )
         is_valid = compile_schema(documents)
         self.name = name
-        self.longest = MOST_CHECKS // limits.work
-        if not all(map(is_linear, limits.patterns)):
-            self.longest = min(self.longest, CAREFUL)
+        self.longest = min(MOST_CHECKS // limits.work, CAREFUL if careful else MOST_CHECKS)
         self.untyped_text = limits.untyped_text
         self.fits: Callable[[Any], bool] = is_valid
         self._deepest = limits.deepest

@@ -103,7 +103,7 @@ servers = "{servers}"
 {options}
 [[route]]
 topic = "{topic}"
-decode = {{ type = "json", subject = "events-value" }}
+decode = {{ type = "json", subject = "events-value", validate = "{validate}" }}
 [sink]
 type = "elasticsearch"
 url = "{url}"
@@ -158,6 +158,7 @@ class Project:
         extra: str = "",
         sink: str = "",
         topic: str | None = None,
+        validate: str = "always",
     ) -> Path:
         text = WORKER_2.format(
             name=f"{self.name}-2",
@@ -169,6 +170,7 @@ class Project:
             interval=interval,
             extra=extra,
             sink=sink,
+            validate=validate,
         )
         return self._pipeline("two", text)
 

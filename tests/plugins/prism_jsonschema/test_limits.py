@@ -215,3 +215,17 @@ def test_equal_elements_are_searched_in_bounded_time(check_of):
     many.append({"a": [7]})
     assert not check.fits(many)
     assert check.fault(many, 1, Budget(), DecodeError).reason.startswith("the value must not hold an element twice")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "most"), [("^[A-Z]{2}%d$", 1000), ("^(?!x)[a-z]%d$", 20), ("^[\\p{L}\\p{N} .-]{1,64}%d$", 20)]
+)
+def test_so_many_patterns_are_taken_and_no_more(pattern, most, check_of):
+    def schema(count: int) -> dict[str, Any]:
+        return {"properties": {f"f{i}": {"type": "string", "pattern": pattern % i} for i in range(count)}}
+
+    assert check_of(schema(most)).fits({"f0": 1}) is False
+    with pytest.raises(SchemaParseError, match=f"{most + 1} .*patterns.* more than {most}"):
+        check_of(schema(most + 1))
+    same = {"properties": {f"f{i}": {"pattern": pattern % 0} for i in range(3000)}}
+    assert check_of(same).fits({"f0": 1})
