@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import orjson
@@ -139,11 +138,9 @@ def test_a_batch_of_such_values_shares_one_budget(registry, new_decoder, batch_o
     start = header(registry.release("s", schema={"anyOf": BRANCHES}).id)
     value = start + orjson.dumps(nested(30))
     decoder = new_decoder(registry, subject="s")
-    began = time.monotonic()
-    decoded = decoder.decode(batch_of([value] * 3000))
-    assert len(decoded.errors) == 3000
-    # No bound of time is asserted tightly: without the shared budget this takes minutes.
-    assert time.monotonic() - began < 60
+    # Each with a budget of its own, they would take longer than a test may.
+    decoded = decoder.decode(batch_of([value] * 6000))
+    assert len(decoded.errors) == 6000
     assert {error.code for error in decoded.errors.values()} == {"schema"}
 
 
