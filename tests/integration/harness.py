@@ -104,7 +104,7 @@ servers = "{servers}"
 {options}
 [[route]]
 topic = "{topic}"
-decode = {{ type = "json", subject = "events-value" }}
+decode = {{ type = "json", subject = "events-value", validate = "{validate}" }}
 [sink]
 type = "elasticsearch"
 url = "{url}"
@@ -164,6 +164,7 @@ class Project:
         extra: str = "",
         sink: str = "",
         topic: str | None = None,
+        validate: str = "always",
     ) -> Path:
         text = WORKER_2.format(
             name=f"{self.name}-2",
@@ -175,6 +176,7 @@ class Project:
             interval=interval,
             extra=extra,
             sink=sink,
+            validate=validate,
         )
         return self._pipeline("two", text)
 
