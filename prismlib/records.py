@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 from prismlib.errors import RecordError, SchemaDriftError
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
+"""Name and value of each header, in order; a name may occur twice."""
 Row: TypeAlias = dict[str, Any] | bytes
 """One decoded record: a dict shaped by the reader schema, or the payload itself when nothing of it is read."""
 

@@ -66,6 +66,9 @@ class SchemaRegistry(Server):
         settings: dict[str, object] = {
             "quarkus.http.host": LOOPBACK,
             "quarkus.http.port": self.ports["http"],
+            # Its second interface would listen on port 9000 of every network, and keep a second registry from starting.
+            "quarkus.management.host": LOOPBACK,
+            "quarkus.management.port": 0,
             "quarkus.log.level": "WARN",
             # Without the delay of half a second that H2 has by default, kill -9 loses nothing that was acknowledged.
             "apicurio.datasource.url": f"jdbc:h2:file:{database};WRITE_DELAY=0",

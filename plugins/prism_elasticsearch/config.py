@@ -55,7 +55,8 @@ class ElasticsearchConfig(Model):
         api_key: the encoded key as Elasticsearch shows it.
         username: for basic authentication, with ``password``.
         password: see ``username``.
-        ca_certs: file with the certificates to trust, relative to the pipeline file; the system's when left out.
+        ca_certs: file with the certificates to trust, relative to ``prism.toml``, or to the pipeline file where there is
+            none; the system's when left out.
         verify: check the server's certificate.
         max_in_flight: bulk requests at once.
         max_documents: documents in one bulk request.

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import email.utils
 import gzip
 import itertools
 import logging
 import ssl
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +23,7 @@ import urllib3
 
 from prism_elasticsearch.config import ElasticsearchConfig
 from prismlib.errors import ConfigError, FatalError, RetryableError, UnreachableError
+from prismlib.http import retry_after_seconds
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +154,8 @@ class Connection:
         status = response.status
         if status in _LATER:
             raise RetryableError(
-                f"Elasticsearch at {url} answers {status}", retry_after=_seconds(response.headers.get("retry-after"))
+                f"Elasticsearch at {url} answers {status}",
+                retry_after=retry_after_seconds(response.headers.get("retry-after")),
             )
         if status in {401, 403}:
             raise FatalError(self._refused(url, status))
@@ -298,15 +298,3 @@ def _why(error: urllib3.exceptions.HTTPError) -> str:
     ):
         return "no answer in time"
     return "the connection was closed" if isinstance(error, urllib3.exceptions.ProtocolError) else type(error).__name__
-
-
-def _seconds(header: str | None) -> float | None:
-    """Seconds of a Retry-After header, which holds a number or a date."""
-    if header is None:
-        return None
-    if header.strip().isdigit():
-        return float(header)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
-        return None

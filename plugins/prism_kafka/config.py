@@ -82,7 +82,8 @@ class KafkaSourceConfig(Model):
 
     Attributes:
         servers: ``host:port`` of one broker or more, joined by commas.
-        options: handed to librdkafka.
+        options: settings of librdkafka, such as ``"security.protocol"``; what would break a promise is refused, with the
+            reason.
     """
 
     servers: str
@@ -98,7 +99,7 @@ class KafkaSinkConfig(Model):
 
     Attributes:
         topic: where documents go.
-        servers: as in the source; where it is missing the core fills in the source's.
+        servers: as in the source; left out, the source's, if that is of type ``kafka`` too.
         options: likewise.
         partitions: of the topic when ``prism setup`` creates it; default: as many as the source topic that has most.
     """

@@ -2,10 +2,15 @@
 
 protoc is C++ that was written for files that one trusts: it prints to standard error, is not safe to call from several
 threads, and a crash of it must not be a crash of the worker. A process costs about 80 ms, once per schema and machine.
+
+Confluent's Python client registers no text but a serialized ``FileDescriptorProto`` in base64. Some registries turn that
+into text and others, such as Apicurio, keep it, so both are taken, for the schema and for what it imports.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import importlib.metadata
 import logging
@@ -17,6 +22,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
+
+from google.protobuf import descriptor_pb2
+from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from prismlib.errors import ContractError, SchemaParseError
 
@@ -35,7 +43,7 @@ def compile_proto(text: str, references: Mapping[str, str], where: str) -> bytes
     """Compile a schema.
 
     Args:
-        text: of the ``.proto`` file.
+        text: of the ``.proto`` file, or its descriptor in base64.
         references: all files that it imports, directly or not, by import path. Protobuf's own files need not be there.
         where: what to call the schema in errors.
 
@@ -74,15 +82,23 @@ def _check_name(name: str, where: str) -> None:
 def _run(text: str, imported: Mapping[str, str], where: str) -> bytes:
     with tempfile.TemporaryDirectory(prefix="prism-protoc-") as folder:
         root = Path(folder)
+        described = descriptor_pb2.FileDescriptorSet()
         try:
             for name, one in {**imported, MAIN_FILE: text}.items():
+                descriptor = _descriptor(one)
+                if descriptor is not None:
+                    descriptor.name = name  # its own need not be the one that it is imported by
+                    described.file.append(descriptor)
+                    continue
                 path = root / "in" / PurePosixPath(name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(one, encoding="utf-8", newline="")
+            (root / "described").write_bytes(described.SerializeToString())
         except (OSError, UnicodeEncodeError) as error:
             raise SchemaParseError(f"{where}: cannot be handed to protoc: {error}") from error
         out = root / "out"
         command = [sys.executable, "-P", "-m", "grpc_tools.protoc", f"-I{root / 'in'}"]
+        command += [f"--descriptor_set_in={root / 'described'}"] if described.file else []
         command += ["--include_imports", f"--descriptor_set_out={out}", MAIN_FILE]
         try:
             done = subprocess.run(command, capture_output=True, check=False, timeout=SECONDS, stdin=subprocess.DEVNULL)
@@ -97,6 +113,17 @@ def _run(text: str, imported: Mapping[str, str], where: str) -> bytes:
             return out.read_bytes()
         except OSError as error:
             raise ContractError(f"{where}: protoc left no result: {error}") from error
+
+
+def _descriptor(text: str) -> descriptor_pb2.FileDescriptorProto | None:
+    """The file that ``text`` is the serialized descriptor of; None for text in the Protobuf language."""
+    if any(c in ";{" for c in text):  # base64 has neither, and a file that says anything has one
+        return None
+    try:
+        found = descriptor_pb2.FileDescriptorProto.FromString(base64.b64decode(text.strip(), validate=True))
+    except (binascii.Error, ValueError, ProtobufDecodeError):
+        return None
+    return found if found.name else None
 
 
 def _refused(where: str, code: int, output: str) -> ContractError:

@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from prismlib.cli.app import App, json_option, pass_app, print_json, print_table
-from prismlib.cli.project import open_project_registry, pipeline_argument
+from prismlib.cli.project import pipeline_argument
 from prismlib.config.pipeline import PipelineConfig, load_pipeline
 from prismlib.config.project import ProjectConfig, load_project
 from prismlib.contracts.registry import Registry
 from prismlib.errors import ConfigError, PrismError, RegistryUnavailableError, UnreachableError
 from prismlib.plugin.hookspecs import Check
 from prismlib.plugin.manager import Plugins
+from prismlib.plugin.registries import open_project_registry
 from prismlib.runtime.assemble import administrations, assemble
 from prismlib.runtime.resolve import ResolvedPipeline, ResolvedStage, resolve
 
@@ -58,14 +59,16 @@ def _checks(path: Path, plugins: Plugins) -> Iterator[Check]:
         return
     yield Check("pipeline file", "ok", f"{path}: {config.name}, of {config.owner} ({config.contact})")
     registry = storage = None
+    buildable = True  # stages are built from the project and its schemas; what is wrong with those is told once
     try:
         project = load_project(config.base)
         storage = project.storage_path
-        registry = open_project_registry(project)
+        registry = open_project_registry(project, plugins)
         yield Check("project", "ok", str(project.path or "no prism.toml above the pipeline file; defaults apply"))
         yield _alerts(project)
     except PrismError as error:
         yield from _failures("project", error)
+        buildable = False
     try:
         resolved = resolve(config, plugins)
     except ConfigError as error:
@@ -74,8 +77,18 @@ def _checks(path: Path, plugins: Plugins) -> Iterator[Check]:
     yield Check("stages", "ok", ", ".join(dict.fromkeys(_types(resolved))))
     yield from _environment(resolved)
     if registry is not None:
-        yield from _schemas(resolved, registry)
-    yield from _built(config, plugins, registry, storage)
+        answer = _registry(registry, project.registry.url)
+        yield from answer
+        buildable = all(one.state == "ok" for one in answer)
+        if buildable:
+            yield from _schemas(resolved, registry)
+    try:
+        resolved.require_all()
+    except ConfigError as error:
+        yield from _failures("stages", error)
+        buildable = False
+    if buildable:
+        yield from _built(config, plugins, registry, storage)
     yield from _servers(resolved, plugins, registry, storage)
 
 
@@ -91,14 +104,10 @@ def _types(resolved: ResolvedPipeline) -> Iterator[str]:
 
 
 def _stages(resolved: ResolvedPipeline) -> Iterator[ResolvedStage]:
-    yield resolved.source
-    for route in resolved.routes:
-        yield route.decoder
-        if route.normalizer is not None:
-            yield route.normalizer
-    yield resolved.sink
-    if resolved.encoder is not None:
-        yield resolved.encoder
+    """Those that the file names, in the order of the route."""
+    routes = [stage for route in resolved.routes for stage in (route.decode, route.normalizer)]
+    stages = [resolved.sides.get("source"), *routes, resolved.sides.get("sink"), resolved.encoder]
+    yield from (stage for stage in stages if stage is not None)
 
 
 def _alerts(project: ProjectConfig) -> Check:
@@ -112,6 +121,15 @@ def _environment(resolved: ResolvedPipeline) -> Iterator[Check]:
         yield Check("environment", "ok", f"{variable} replaces a key of the file")
     for variable in resolved.passed_over:
         yield Check("environment", "warning", f"{variable} is set, and no stage of this pipeline has such a key")
+
+
+def _registry(registry: Registry, url: str) -> Sequence[Check]:
+    """Whether it answers."""
+    try:
+        count = len(registry.subjects())
+    except PrismError as error:
+        return list(_failures("registry", error))
+    return [Check("registry", "ok", f"{url}: {count} subject{'' if count == 1 else 's'}")]
 
 
 def _schemas(resolved: ResolvedPipeline, registry: Registry) -> Iterator[Check]:

@@ -10,8 +10,8 @@ import click
 from prismlib.config.pipeline import PipelineConfig, load_pipeline
 from prismlib.config.project import ProjectConfig, load_project
 from prismlib.contracts.registry import Registry
-from prismlib.contracts.registry_url import open_registry
-from prismlib.errors import ConfigError
+from prismlib.plugin.manager import Plugins
+from prismlib.plugin.registries import open_project_registry
 
 pipeline_argument = click.argument("pipeline", metavar="PIPELINE.toml", type=click.Path(path_type=Path))
 
@@ -25,23 +25,8 @@ class Loaded:
     registry: Registry | None
 
 
-def load(path: Path) -> Loaded:
-    """Read a pipeline file and the ``prism.toml`` above it. Raises ConfigError."""
+def load(path: Path, plugins: Plugins) -> Loaded:
+    """Read a pipeline file and the ``prism.toml`` above it, and open its registry. Raises ConfigError."""
     pipeline = load_pipeline(path)
     project = load_project(pipeline.base)
-    return Loaded(pipeline, project, open_project_registry(project))
-
-
-def open_project_registry(project: ProjectConfig) -> Registry | None:
-    """The registry that a project names; None when it names none and has no folder ``schemas``.
-
-    Raises:
-        ConfigError: it cannot be one.
-    """
-    config = project.registry
-    if "url" not in config.model_fields_set and not (project.base / config.url).exists():
-        return None
-    try:
-        return open_registry(config.url, project.base)
-    except ConfigError as error:
-        raise ConfigError(f"{project.path or 'PRISM_REGISTRY_URL'}: {error}") from error
+    return Loaded(pipeline, project, open_project_registry(project, plugins))

@@ -26,7 +26,8 @@ _STYLES = {"exists": "green", "to create": "yellow", "created": "green", "proble
 def setup(app: App, pipeline: Path, yes: bool, as_json: bool) -> int:  # noqa: FBT001  # click passes options by name
     """Create the topics, index template, index and alias that a pipeline needs.
 
-    Shows the plan; with --yes, carries it out. What exists is never changed.
+    Shows the plan; with --yes, carries it out. What exists is never changed. Ends with 2, and creates nothing, when
+    something stands in the way.
     """
     with _plan(app, pipeline) as steps:
         states = [_state(step) for step in steps]
@@ -57,7 +58,7 @@ def setup(app: App, pipeline: Path, yes: bool, as_json: bool) -> int:  # noqa: F
 @contextlib.contextmanager
 def _plan(app: App, path: Path) -> Iterator[Sequence[SetupStep]]:
     """The steps of both sides; what both sides need, such as the dead letter topic, once."""
-    loaded = load(path)
+    loaded = load(path, app.plugins)
     sides = administrations(
         resolve(loaded.pipeline, app.plugins),
         app.plugins,

@@ -73,8 +73,16 @@ def read_toml(path: Path) -> dict[str, Any]:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
-    resolved: dict[str, Any] = _resolve(data, path, "")
-    return resolved
+    return resolve_secrets(data, path)
+
+
+def resolve_secrets(tables: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """A copy of ``tables`` in which secrets stand where ``{ env = "NAME" }`` and ``{ file = "PATH" }`` named them.
+
+    Raises:
+        ConfigError: a secret is not there.
+    """
+    return {key: _resolve(value, path, key) for key, value in tables.items()}
 
 
 def validate(model: type[M], data: Mapping[str, Any], where: str, also: Collection[str] = ()) -> M:

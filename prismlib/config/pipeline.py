@@ -1,19 +1,23 @@
 """A pipeline file: what is read, along which routes, and where it goes.
 
 The core's own keys are checked here; the keys that belong to a stage are checked with that stage's own model by
-:mod:`prismlib.runtime.assemble`, which knows the installed plugins.
+:mod:`prismlib.runtime.resolve`, which knows the installed plugins. A table of a stage may be left out where code brings the
+stage; whether it does is known there too.
 """
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PlainValidator, PrivateAttr, field_validator, model_validator
 
-from prismlib.config.model import Model, read_toml, validate
+from prismlib.config.model import Model, read_toml, resolve_secrets, validate
 from prismlib.config.project import find_project
 from prismlib.config.values import Duration, Name, PluginTable, Share, Start, Text, Topic
+from prismlib.errors import ConfigError
 
 
 def _normalize(value: object) -> PluginTable | None:
@@ -30,36 +34,45 @@ def _normalize(value: object) -> PluginTable | None:
 
 
 class RouteConfig(Model):
-    """One ``[[route]]``.
+    """One topic's way through the pipeline.
 
     Attributes:
         topic: what it reads.
-        decode: its decoder.
-        normalize: its normalizer; None passes bodies through.
+        decode: how bytes become rows.
+        normalize: how rows become events: the path of a mapping, or ``{ python = "package.module:function", reads = [...] }``;
+            without it bodies pass through as they are.
     """
 
     topic: Topic
-    decode: PluginTable
+    decode: PluginTable | None = None
     normalize: Annotated[PluginTable | None, PlainValidator(_normalize)] = None
 
 
 class SinkConfig(PluginTable):
-    """``[sink]``: the core's keys; the others are the stage's.
+    """Where documents go.
 
     Attributes:
-        encode: how events become bytes; None leaves that to the sink.
-        commit_interval: seconds between commits, at most.
+        type: the stage's name.
+        encode: how events become bytes; a sink of streams needs it, one that keeps documents by id takes JSON without it.
+        commit_interval: longest time between two commits.
     """
 
+    type: Text = ""
     encode: PluginTable | None = None
     commit_interval: Duration = 1.0
 
+    @model_validator(mode="after")
+    def _settings_belong_to_a_type(self) -> Self:
+        if not self.type and self.settings:
+            raise ValueError(f"the key 'type' is missing; it names the stage that {min(self.settings)!r} is a key of")
+        return self
+
 
 class StopAbove(Model):
-    """When most records are bad, the code is wrong and not the data.
+    """When most records are bad, the code is wrong and not the data, and the pipeline stops.
 
     Attributes:
-        share: the pipeline stops when more than this share is rejected, 0 to 1.
+        share: it stops when more than this share is rejected.
         of_last: of how many records.
     """
 
@@ -68,24 +81,29 @@ class StopAbove(Model):
 
 
 class DeadLettersConfig(Model):
-    """``[dead_letters]``."""
+    """Where bad records go.
+
+    Attributes:
+        topic: a topic beside the source's; ``NAME.dead-letters`` by default, with the name of the pipeline.
+        stop_above: when there are so many that the pipeline stops.
+    """
 
     topic: Topic | None = None
     stop_above: StopAbove = StopAbove()
 
 
 class PipelineConfig(Model):
-    """A whole pipeline file.
+    """One pipeline: what is read, along which routes, and where it goes.
 
     Attributes:
         name: also the consumer group, and part of transactional ids.
         owner: the team that answers for it.
         contact: how to reach them.
-        start: where a group without history begins: "earliest", "latest", or milliseconds since the epoch.
-        on_drift: what happens to a route that meets a schema it cannot read.
+        start: where a pipeline without history begins.
+        on_drift: what happens when a route meets a schema that it cannot read.
         key_fixes_partition: the record key decides the partition, so that it can be the document's id.
         source: where records come from.
-        routes: one per topic.
+        routes: one table for each topic.
         sink: where documents go.
         dead_letters: where bad records go.
     """
@@ -96,9 +114,9 @@ class PipelineConfig(Model):
     start: Start
     on_drift: Literal["pause", "dead_letter", "stop"] = "pause"
     key_fixes_partition: bool = False
-    source: PluginTable
+    source: PluginTable | None = None
     routes: Annotated[tuple[RouteConfig, ...], Field(alias="route", strict=False)]
-    sink: SinkConfig
+    sink: SinkConfig = SinkConfig()
     dead_letters: DeadLettersConfig = DeadLettersConfig()
     _path: Path = PrivateAttr(default=Path("pipeline.toml"))
 
@@ -119,7 +137,7 @@ class PipelineConfig(Model):
             raise ValueError(
                 f"the dead letter topic {self.dead_letter_topic!r} is also read by a route; bad records would go in circles"
             )
-        if self.sink.type == self.source.type:
+        if self.source is not None and self.sink.type == self.source.type:
             target = self.sink.settings.get("topic")
             if target in topics:
                 raise ValueError(f"the sink writes to {target!r}, which a route reads; records would go in circles")
@@ -132,8 +150,16 @@ class PipelineConfig(Model):
         """What the routes read, in the order of the file."""
         return tuple(route.topic for route in self.routes)
 
+    def require_topic(self, topic: str, where: str) -> None:
+        """Make sure that a route reads a topic. Raises ConfigError, which begins with ``where``."""
+        if topic not in self.topics:
+            near = difflib.get_close_matches(topic, self.topics, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it reads {', '.join(self.topics)}"
+            raise ConfigError(f"{where}: {self.path} has no route for the topic {topic!r}; {hint}")
+
     @property
     def dead_letter_topic(self) -> str:
+        """Where bad records go: what the table says, else ``NAME.dead-letters``."""
         return self.dead_letters.topic or f"{self.name}.dead-letters"
 
     @property
@@ -147,21 +173,29 @@ class PipelineConfig(Model):
         return (find_project(self._path.parent) or self._path).parent
 
 
-def load_pipeline(path: Path) -> PipelineConfig:
+def load_pipeline(path: str | Path) -> PipelineConfig:
     """Read a pipeline file.
 
     Raises:
         ConfigError: one line for everything that is wrong with it.
     """
+    path = Path(path)
     return pipeline_from(read_toml(path), path)
 
 
-def pipeline_from(data: dict[str, Any], path: Path) -> PipelineConfig:
-    """A pipeline from tables made in code; ``path`` stands for the file.
+def pipeline_from(tables: Mapping[str, Any], path: str | Path = "<pipeline>") -> PipelineConfig:
+    """A pipeline from tables made in code, with the keys of the file.
+
+    Args:
+        tables: what a pipeline file holds; ``{"env": "NAME"}`` and ``{"file": "PATH"}`` stand for secrets there too.
+        path: stands for the file: errors name it, and relative paths start at its folder, or at the ``prism.toml``
+            above that.
 
     Raises:
         ConfigError: as for :func:`load_pipeline`.
     """
+    path = Path(path)
+    data = resolve_secrets(tables, path)
     config = validate(PipelineConfig, data, str(path))
     config._path = path  # noqa: SLF001  # set once, here: not a key of the file
     return config

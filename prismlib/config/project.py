@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
 from prismlib.config.model import Model, Secret, read_toml, validate
-from prismlib.config.values import Name, Text
+from prismlib.config.values import Name, OpenTable, Text
+from prismlib.contracts.registry_url import registry_scheme
 
 FILE_NAME = "prism.toml"
 
@@ -24,30 +25,44 @@ def _time_zone(value: str) -> str:
     return value
 
 
-class RegistryConfig(Model):
-    """``[registry]``.
+class RegistryConfig(OpenTable):
+    """Where schemas come from; other keys are those of the plugin that serves the address.
 
     Attributes:
-        url: a folder, or ``http(s)://``.
-        token: for a registry over HTTP.
+        url: a folder, relative to ``prism.toml``, or an address whose scheme an installed plugin serves.
+        token: for a registry that asks for one.
     """
 
     url: Text = "schemas"
     token: Secret | None = None
 
+    @property
+    def scheme(self) -> str | None:
+        """That of ``url`` in lower case; None for a folder."""
+        return registry_scheme(self.url)
+
+
+class _FolderRegistry(Model):
+    url: Text = "schemas"
+    token: Secret | None = None
+
 
 class StorageConfig(Model):
-    """``[storage]``: where what is embedded keeps its files."""
+    """Where what is embedded keeps its files.
+
+    Attributes:
+        path: a folder, relative to ``prism.toml``.
+    """
 
     path: Text = ".prism"
 
 
 class AlertsConfig(Model):
-    """``[alerts]``.
+    """Who is told. This version checks these keys and sends no alerts yet.
 
     Attributes:
         to: addresses in Apprise's notation.
-        heartbeat: pinged while the sentinel lives.
+        heartbeat: an address that is pinged while the sentinel lives.
     """
 
     to: Annotated[tuple[Secret, ...], Field(strict=False)] = ()
@@ -55,20 +70,36 @@ class AlertsConfig(Model):
 
 
 class PipelineEntry(Model):
-    """One ``[[pipeline]]``."""
+    """A pipeline of this repository.
+
+    Attributes:
+        file: its pipeline file, relative to ``prism.toml``.
+    """
 
     file: Text
 
 
 class SubjectEntry(Model):
-    """One ``[[subject]]``: what this repository produces or consumes."""
+    """A subject that this repository produces or consumes.
+
+    Attributes:
+        name: of the subject.
+        schema_: file of the proposed schema, relative to ``prism.toml``; released versions stay as they are.
+    """
 
     name: Name
     schema_: Annotated[Text, Field(alias="schema")]
 
 
 class Measure(Model):
-    """One of the measures of a ``[[statistics]]``; exactly one key, whose value is the path of a field."""
+    """One measure; exactly one key, whose value is the path of a field.
+
+    Attributes:
+        sum: the sum of its values.
+        mean: their mean.
+        min: the smallest.
+        max: the largest.
+    """
 
     sum: Text | None = None
     mean: Text | None = None
@@ -83,7 +114,17 @@ class Measure(Model):
 
 
 class StatisticsEntry(Model):
-    """One ``[[statistics]]``: a daily aggregation of the events of one pipeline."""
+    """A daily aggregation of the events of one pipeline. This version checks these keys and computes nothing yet.
+
+    Attributes:
+        name: of the statistic.
+        pipeline: name of the pipeline whose events are counted.
+        time: path of the event's time.
+        time_zone: in which days begin and end.
+        group_by: paths of the fields with a result of their own for each value.
+        where: field and value that an event must have to be counted.
+        measures: what is computed, by name: ``"count"``, or a table.
+    """
 
     name: Name
     pipeline: Name
@@ -95,13 +136,27 @@ class StatisticsEntry(Model):
 
 
 class ObjectStoreConfig(Model):
-    """``[object_store]``."""
+    """Where computed days are kept. This version checks this key and keeps nothing there yet.
+
+    Attributes:
+        url: ``file:PATH``, ``s3://BUCKET/PREFIX`` or ``oss://BUCKET/PREFIX``.
+    """
 
     url: Text = "file:.prism/objects"
 
 
 class ProjectConfig(Model):
-    """A whole ``prism.toml``; without one, the defaults."""
+    """One per repository, in its root; without one, the defaults apply. Relative paths start at its folder.
+
+    Attributes:
+        registry: where schemas come from.
+        storage: where what is embedded keeps its files.
+        alerts: who is told.
+        pipelines: the pipelines of this repository.
+        subjects: what this repository produces or consumes.
+        statistics: daily aggregations.
+        object_store: where computed days are kept.
+    """
 
     registry: RegistryConfig = RegistryConfig()
     storage: StorageConfig = StorageConfig()
@@ -146,12 +201,23 @@ def load_project(folder: Path) -> ProjectConfig:
     """
     path = find_project(folder)
     data = read_toml(path) if path else {}
+    _replace_registry(data, os.environ)
     for table, key in (("registry", "url"), ("registry", "token"), ("storage", "path"), ("object_store", "url")):
         _override(data, table, key, os.environ)
-    project = validate(ProjectConfig, data, str(path or "the environment"))
+    where = str(path or "the environment")
+    project = validate(ProjectConfig, data, where)
+    if project.registry.scheme is None:
+        validate(_FolderRegistry, data.get("registry", {}), f"{where}: [registry]")
     project._base = path.parent if path else folder  # noqa: SLF001  # set once, here: no key of the file
     project._path = path  # noqa: SLF001  # as above
     return project
+
+
+def _replace_registry(data: dict[str, Any], environ: Mapping[str, str]) -> None:
+    """Take out the keys that belong to the registry of the file, where the environment names a folder instead of it."""
+    table, url = data.get("registry"), environ.get("PRISM_REGISTRY_URL")
+    if url and registry_scheme(url) is None and isinstance(table, dict) and registry_scheme(str(table.get("url", ""))):
+        data["registry"] = {key: value for key, value in table.items() if key in _FolderRegistry.model_fields}
 
 
 def _override(data: dict[str, Any], table: str, key: str, environ: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, model_validator
@@ -79,23 +79,34 @@ Start: TypeAlias = Annotated[Literal["earliest", "latest"] | int, PlainValidator
 Share: TypeAlias = Annotated[float, Field(gt=0, le=1)]
 
 
-class PluginTable(Model):
-    """A table whose ``type`` names a stage, and whose other keys only that stage's own model knows.
-
-    Attributes:
-        type: the stage's name.
-        settings: every other key, as it was read.
-    """
+class OpenTable(Model):
+    """A table whose other keys only the model of some plugin knows."""
 
     model_config = ConfigDict(extra="allow")
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Every other key, as it was read."""
+        return self.model_extra or {}
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
+        """Without the values of other keys: a password written out in the file may be among them."""
+        for name, value in super().__repr_args__():
+            yield name, "..." if name in self.settings else value
+
+
+class PluginTable(OpenTable):
+    """A table whose ``type`` names a stage.
+
+    Attributes:
+        type: name of the stage, such as ``"kafka"``; the other keys of the table are that stage's.
+        settings: every other key, as it was read.
+    """
 
     type: Text
 
     @model_validator(mode="after")
     def _type_is_a_name(self) -> Self:
-        _name(self.type)
+        if "type" in self.model_fields_set:
+            _name(self.type)
         return self
-
-    @property
-    def settings(self) -> Mapping[str, Any]:
-        return self.model_extra or {}

@@ -16,7 +16,7 @@ class Reference:
     Attributes:
         name: as the importing schema calls it: an Avro full name, a Protobuf import path, a ``$ref`` URI.
         subject: where it is registered.
-        version: from 1.
+        version: of that subject, from 1.
     """
 
     name: str
@@ -46,10 +46,23 @@ class RegisteredSchema:
 
 
 class Registry(Protocol):
-    """A schema registry. Released schemas never change, so answers about ids may be kept for ever.
+    """Where released schemas are found, by id and by subject and version.
 
-    Every method raises SchemaNotFoundError when the registry answers that there is no such thing, and
-    RegistryUnavailableError when it does not answer.
+    Released schemas never change, so answers about ids, and about a subject and version, may be kept for ever. Every method
+    raises SchemaNotFoundError when the registry answers that there is no such thing, and RegistryUnavailableError when it
+    does not answer. Decoders of several threads may ask at once. An id can belong to several subjects; a registry that
+    cannot tell which answers with the subject "" and the version 0.
+
+    Clauses:
+
+    - ``REG-01`` ``by_id`` returns the schema that was released, with its format and references
+    - ``REG-02`` ``latest`` is the newest version, released a moment ago or not
+    - ``REG-03`` ``version`` returns the same schema for ever, whatever is released after it
+    - ``REG-04`` ``versions`` ascend and ``subjects`` are sorted, and both have what was released a moment ago
+    - ``REG-05`` an unknown id, subject or version raises SchemaNotFoundError, until it is released
+    - ``REG-06`` a registry that is away raises RegistryUnavailableError for what it was not asked before, and answers again
+      once it is back
+    - ``REG-07`` several threads that ask at once get the same answers as one
     """
 
     def by_id(self, schema_id: int) -> RegisteredSchema:
@@ -75,7 +88,15 @@ class Registry(Protocol):
 
 @runtime_checkable
 class WritableRegistry(Protocol):
-    """Capability: new versions can be registered."""
+    """Capability of a registry: new versions can be registered.
+
+    Clauses:
+
+    - ``REW-01`` ``register`` returns the newest version of the subject, and everybody finds it by subject and id
+    - ``REW-02`` a schema that the subject has already is returned as it is, and adds no version
+    - ``REW-03`` what is no schema, or imports what nobody knows, raises SchemaParseError and adds nothing
+    - ``REW-04`` what the subject's compatibility level forbids raises IncompatibleSchemaError and adds nothing
+    """
 
     def register(
         self, subject: str, schema_format: FormatName, text: str, references: Sequence[Reference] = ()

@@ -46,6 +46,10 @@ Profile: TypeAlias = Literal["confluent", "wire"]
 SUFFIXES: Final[Mapping[FormatName, str]] = {"avro": ".avsc", "protobuf": ".proto", "jsonschema": ".json"}
 """What the schema files of each format end with."""
 
+SUBJECT_KEYS: Final = ("format", "compatibility", "profile", "owner", "contact", "topic", "waiver", "references")
+WAIVER_KEYS: Final = ("rule", "path", "reason", "until")
+REFERENCE_KEYS: Final = ("subject", "version")
+
 _REFERENCES_OF = re.compile(r"v[1-9][0-9]*|next")
 
 
@@ -118,7 +122,7 @@ def read_subject(path: Path) -> Subject:
 
 def _subject(path: Path, data: dict[str, Any]) -> Subject:
     table = _Table(path, "", data)
-    table.only("format", "compatibility", "profile", "owner", "contact", "topic", "waiver", "references")
+    table.only(*SUBJECT_KEYS)
     return Subject(
         name=path.parent.name,
         format=cast("FormatName", table.one_of("format", get_args(FormatName))),
@@ -133,7 +137,7 @@ def _subject(path: Path, data: dict[str, Any]) -> Subject:
 
 
 def _waiver(table: _Table) -> Waiver:
-    table.only("rule", "path", "reason", "until")
+    table.only(*WAIVER_KEYS)
     return Waiver(table.text("rule"), table.text("path"), table.text("reason"), table.day("until"))
 
 
@@ -144,7 +148,7 @@ def _references(table: _Table) -> dict[str, Sequence[Reference]]:
             raise of_version.wrong("a table of references belongs to a version: [references.v1], or [references.next]")
         references = []
         for name, target in of_version.items():
-            target.only("subject", "version")
+            target.only(*REFERENCE_KEYS)
             references.append(Reference(name, target.text("subject"), target.positive("version")))
         found[version] = tuple(references)
     return found

@@ -120,7 +120,11 @@ class FromField(_Spec):
 
 
 class ConstField(_Spec):
-    """``{ const = VALUE }``: the same in every event."""
+    """``{ const = VALUE }``: the same in every event.
+
+    Attributes:
+        const: the value, or a list of values.
+    """
 
     const: Scalars
 
@@ -129,7 +133,8 @@ class TemplateField(_Spec):
     """``{ template = "{carrier}{flight}-{month:02}" }``: text; null when one of its fields is null.
 
     Attributes:
-        template: see :mod:`prismlib.mapping.templates`.
+        template: text with ``{path}`` for fields; ``{path:02}`` gives whole numbers a width, ``{path:<10}`` text; ``{{`` and
+            ``}}`` stand for braces.
         default: instead of null.
     """
 
@@ -173,13 +178,14 @@ class EachField(_Spec):
 
 
 FieldSpec: TypeAlias = FromField | ConstField | TemplateField | PythonField | EachField
-_SPECS: tuple[tuple[str, type[FieldSpec]], ...] = (
+FIELD_MODELS: tuple[tuple[str, type[FieldSpec]], ...] = (
     ("from", FromField),
     ("const", ConstField),
     ("template", TemplateField),
     ("python", PythonField),
     ("each", EachField),
 )
+"""The ways to make a field, each by the key that decides for it."""
 _SIDE_KEYS = frozenset(
     {"null_if", "cast", "map", "otherwise", "parse", "time_zone", "default", "reads", "item", "required"}
 )
@@ -289,7 +295,7 @@ def _node(key: str, value: Any, where: str, file: str, problems: list[str]) -> L
         astray = sorted(name for name in value if name in _SIDE_KEYS and not isinstance(value[name], dict))
         if astray or not value:
             has = f"has {astray[0]!r}" if astray else "is empty"
-            ways = ", ".join(name for name, _ in _SPECS)
+            ways = ", ".join(name for name, _ in FIELD_MODELS)
             raise ConfigError(
                 f"{where}: {has} and none of {ways}; a field of the event that is itself called so is written as a table:"
                 f" {astray[0] if astray else 'name'} = {{ from = ... }}"
@@ -307,7 +313,7 @@ def _spec_of(table: MappingLike[str, Any]) -> type[FieldSpec] | None:
 
     A key such as ``from`` decides, unless it holds a table: then it is a field of that name.
     """
-    return next((model for name, model in _SPECS if name in table and not isinstance(table[name], dict)), None)
+    return next((model for name, model in FIELD_MODELS if name in table and not isinstance(table[name], dict)), None)
 
 
 def _uses(table: Table, file: str, inside: str) -> Iterator[Use]:

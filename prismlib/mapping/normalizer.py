@@ -7,7 +7,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from prismlib.errors import InvalidValueError, RecordError
+from prismlib.errors import ConfigError, InvalidValueError, RecordError
 from prismlib.mapping.compiler import Compiled, Note, compile_mapping
 from prismlib.mapping.functions import load_function
 from prismlib.mapping.model import Mapping, PythonField, Table
@@ -64,22 +64,41 @@ class MappingNormalizer:
 class PythonNormalizer:
     """Makes events with one function: it takes a row as a dict and returns the event as a dict, or None to leave it out.
 
+    ``PythonNormalizer(order_event, reads=["id", "customer.name"])``. An event with the key ``id`` has that as its business
+    id. An exception that the function raises makes a dead letter of its record alone.
+
     Attributes:
         reads: the fields that it reads.
         uses: the same, for errors.
     """
 
-    def __init__(self, name: str, reads: Iterable[str], base: Path, where: str) -> None:
-        """Load the function ``name``; ``base`` is the folder to look in first, ``where`` names it in errors.
+    def __init__(
+        self,
+        function: Callable[[dict[str, Any]], dict[str, Any] | None],
+        reads: Iterable[str],
+        *,
+        name: str | None = None,
+        where: str = "",
+    ) -> None:
+        """Nothing is called yet.
+
+        Args:
+            function: makes the event of a row; each row is a copy that it may change.
+            reads: dotted paths of the fields it reads; ``["*"]`` for all.
+            name: of the function in errors; its module and name when left out.
+            where: what to name in errors about ``reads``; the function when left out.
 
         Raises:
-            ConfigError: it cannot be loaded.
+            ConfigError: the function cannot be called, or ``reads`` are no paths.
         """
-        fields = [text if text == "*" else field_of(parse_path(text)) for text in reads]
+        self._name = name or _name_of(function)
+        where = where or self._name
+        if not callable(function):
+            raise ConfigError(f"{where}: {function!r} is a {type(function).__name__} and cannot be called")
+        fields = _fields(reads, where)
         self.reads = field_set(fields)
         self.uses = tuple(Use(f"{where}.reads", field) for field in fields)
-        self._name = name
-        self._function: Callable[[dict[str, Any]], Any] = load_function(name, base, f"{where}.python")
+        self._function: Callable[[dict[str, Any]], Any] = function
 
     def normalize(self, batch: RecordBatch, rows: Sequence[Row | None]) -> Normalized:  # noqa: ARG002  # the interface's
         """Call the function with a copy of each row; an event with the key ``id`` has that as its business id."""
@@ -130,6 +149,23 @@ class PythonNormalizer:
 
 
 _OWN = frozenset({PythonNormalizer.normalize.__code__, PythonNormalizer._run.__code__})  # noqa: SLF001  # this module's own
+
+
+def _name_of(function: object) -> str:
+    module, name = getattr(function, "__module__", None), getattr(function, "__qualname__", None)
+    return f"{module}:{name}" if module and name else type(function).__name__
+
+
+def _fields(reads: Iterable[str], where: str) -> list[str]:
+    if isinstance(reads, str):
+        raise ConfigError(f"{where}: reads is the text {reads!r}; write a list, as in reads=[{reads!r}]")
+    try:
+        fields = [text if text == "*" else field_of(parse_path(text)) for text in reads]
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{where}: reads: {error}") from error
+    if not fields:
+        raise ConfigError(f'{where}: reads is empty; name the fields that the function reads, or ["*"] for all')
+    return fields
 
 
 def _functions(table: Table, file: str, base: Path) -> Iterable[tuple[str, Callable[..., Any]]]:

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from prismlib.config.model import Model
-from prismlib.mapping.functions import check_name
+from prismlib.mapping.functions import check_name, load_function
 from prismlib.mapping.model import load_mapping
 from prismlib.mapping.normalizer import MappingNormalizer, PythonNormalizer
 from prismlib.mapping.paths import parse_path
@@ -48,7 +48,8 @@ def _mapping(config: MappingConfig, context: BuildContext) -> MappingNormalizer:
 
 
 def _python(config: PythonConfig, context: BuildContext) -> PythonNormalizer:
-    return PythonNormalizer(config.python, config.reads, context.base, "normalize")
+    function = load_function(config.python, context.base, "normalize.python")
+    return PythonNormalizer(function, config.reads, name=config.python, where="normalize")
 
 
 @hookimpl

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 GROUP = "prismlib"
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
+"""Marks a plugin's function as an implementation of the hook of the same name."""
 
 StageKind: TypeAlias = Literal["source", "decoder", "normalizer", "encoder", "sink"]
 StoreKind: TypeAlias = Literal["dead_letters", "administration", "reader"]
@@ -175,15 +176,15 @@ class RegistrySpec:
         schemes: those of the addresses it serves, in lower case, such as ``("http", "https")``.
         summary: one line for ``prism plugins``.
         config_model: validates the table ``[registry]``, ``url`` and ``token`` among its keys.
-        factory: makes the registry of such a table; may import client libraries, connects to nothing yet; raises
-            ConfigError.
+        factory: makes the registry of such a table, given the folder of ``prism.toml``, where relative paths start; may
+            import client libraries, connects to nothing yet; raises ConfigError.
     """
 
     name: str
     schemes: tuple[str, ...]
     summary: str
     config_model: type[Model]
-    factory: Callable[[Any], Registry]
+    factory: Callable[[Any, Path], Registry]
 
 
 @hookspec

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from prismlib.config.model import Model, validate
 from prismlib.config.pipeline import PipelineConfig
@@ -19,27 +19,16 @@ from prismlib.errors import (
     PluginLoadError,
     PluginNotFoundError,
     PrismError,
-    StageContractError,
     UnknownFieldError,
 )
-from prismlib.plugin.hookspecs import Administration, BuildContext, StageKind, StageSpec, StoreKind, StoreSpec
+from prismlib.plugin.hookspecs import Administration, BuildContext, StageSpec, StoreSpec
 from prismlib.plugin.manager import Plugins
+from prismlib.runtime.given import NOTHING, GivenStages, check_stage
 from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedStage, located, raise_all, resolve
 from prismlib.runtime.route import Route
 from prismlib.runtime.runner import Runner
 from prismlib.runtime.settings import RunnerSettings
-from prismlib.stages import Decoder, Encoder, InGroup, Normalizer, Sink, Source, Transactional, WritePolicy
-
-_METHODS: Mapping[StageKind | StoreKind, Sequence[str]] = {
-    "source": ("open", "poll", "commit", "committed", "horizons", "close"),
-    "decoder": ("decode",),
-    "normalizer": ("normalize",),
-    "encoder": ("encode",),
-    "sink": ("open", "write", "flush", "close"),
-    "dead_letters": ("open", "write", "flush", "close"),
-    "administration": ("plan", "preflight", "close"),
-    "reader": ("open", "partitions", "read", "close"),
-}
+from prismlib.stages import Decoder, Encoder, InGroup, Normalizer, Sink, Source, Transactional
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +63,7 @@ def assemble(
     storage: Path | None = None,
     accept_recreated: frozenset[str] = frozenset(),
     until_idle: float | None = None,
+    given: GivenStages = NOTHING,
 ) -> Assembled:
     """Build all stages of one worker.
 
@@ -85,27 +75,28 @@ def assemble(
         storage: folder of what is embedded; None for ``.prism`` in the folder that the pipeline's paths start from.
         accept_recreated: topics whose re-creation an operator accepts.
         until_idle: seconds without a record after which the runner stops by itself.
+        given: stages that are made already; the file's tables of the others are built.
 
     Raises:
         ConfigError: something in the file is wrong, or its stages do not fit together.
         PluginLoadError: a factory failed with an error of its own.
-        StageContractError: a factory returned something that its stage must not be.
+        StageContractError: a factory returned something that its stage must not be, or such a stage was given.
     """
-    resolved = resolve(config, plugins)
-    builder = _Builder(plugins, config, worker, registry, storage)
-    source: Source = builder.stage(resolved.source, role="source")
-    sink: Sink = builder.stage(resolved.sink, role="sink")
-    if not isinstance(getattr(sink, "policy", None), WritePolicy):
-        raise StageContractError(f"{builder.name(resolved.sink.spec)} has no `policy` of type WritePolicy")
+    given.check(config)
+    resolved = resolve(config, plugins, given)
+    builder = _Builder(plugins, config, worker, registry, storage, given)
+    source: Source = given.source if given.source is not None else builder.stage(resolved.source, role="source")
+    sink: Sink = given.sink if given.sink is not None else builder.stage(resolved.sink, role="sink")
     transactional = isinstance(sink, Transactional)
     if transactional and not isinstance(source, InGroup):
         raise ConfigError(
-            f"{resolved.sink.where}: type {resolved.sink.spec.name!r} commits the source's offsets in its transactions,"
-            f" which a source of type {resolved.source.spec.name!r} cannot take part in; choose another sink"
+            f"{config.path}: {_place(resolved, 'sink')} commits the source's offsets in its transactions,"
+            f" which {_place(resolved, 'source')} cannot take part in; choose another sink"
         )
-    encoder = _encoder(builder, resolved, versioned=sink.policy.versioned)
+    encoder = given.encoder
+    if encoder is None:
+        encoder = _encoder(builder, resolved, given, versioned=sink.policy.versioned)
     routes = builder.routes(resolved.routes, encoder)
-    dead_letters = None if transactional else builder.dead_letters(resolved.source)
     stop_above = config.dead_letters.stop_above
     settings = RunnerSettings(
         pipeline=config.name,
@@ -120,7 +111,9 @@ def assemble(
         accept_recreated=accept_recreated,
         until_idle=until_idle,
     )
-    return Assembled(settings, source, routes, sink, dead_letters)
+    return Assembled(
+        settings, source, routes, sink, _dead_letters(builder, resolved, given, transactional=transactional)
+    )
 
 
 def administrations(
@@ -128,14 +121,15 @@ def administrations(
 ) -> dict[str, Administration]:
     """What can look at and create each side's topics, indexes and so on: by ``"source"`` and ``"sink"``.
 
-    A side whose plugin offers no administration is left out: it needs nothing that Prism could create.
+    A side whose plugin offers no administration is left out: it needs nothing that Prism could create. So is one that the
+    file leaves out, because code brings it.
 
     Raises:
         ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
     """
     builder = _Builder(plugins, resolved.config, "1", registry, storage)
     found: dict[str, Administration] = {}
-    for role, stage in (("source", resolved.source), ("sink", resolved.sink)):
+    for role, stage in resolved.sides.items():
         try:
             spec = plugins.store("administration", stage.spec.name)
         except PluginNotFoundError:
@@ -144,15 +138,45 @@ def administrations(
     return found
 
 
-def _encoder(builder: _Builder, resolved: ResolvedPipeline, *, versioned: bool) -> Encoder | None:
-    """The encoder of all routes: what ``[sink] encode`` says, else plain JSON for a sink that keeps documents."""
+def _place(resolved: ResolvedPipeline, side: Literal["source", "sink"]) -> str:
+    """One side of the pipeline, as errors name it."""
+    stage = resolved.sides.get(side)
+    return f"the {side} {f'of type {stage.spec.name!r}' if stage else 'given'}"
+
+
+def _dead_letters(
+    builder: _Builder, resolved: ResolvedPipeline, given: GivenStages, *, transactional: bool
+) -> Sink | None:
+    """Where dead letters go beside the sink; None for a sink with transactions, which takes them itself."""
+    if transactional:
+        if given.dead_letters is not None:
+            raise ConfigError(
+                f"{resolved.config.path}: {_place(resolved, 'sink')} takes dead letters in its own transactions; leave dead_letters out"
+            )
+        return None
+    if given.dead_letters is not None:
+        return given.dead_letters
+    if given.source is not None:
+        raise ConfigError(
+            f"{resolved.config.path}: {_place(resolved, 'sink')} has no transactions, so that bad records need a place of their own: give"
+            " dead_letters too, a sink that is durable once its flush returns"
+        )
+    return builder.dead_letters(resolved.source)
+
+
+def _encoder(builder: _Builder, resolved: ResolvedPipeline, given: GivenStages, *, versioned: bool) -> Encoder | None:
+    """The encoder of all routes: what ``[sink] encode`` says, else plain JSON where nobody but the sink's owner reads it.
+
+    That is a sink that keeps documents by id, or one that code brings. A stream has other readers, who must be told.
+    """
     if resolved.encoder is not None:
         return cast("Encoder", builder.stage(resolved.encoder, role="sink"))
-    normalizing = next((route.topic for route in resolved.routes if route.normalizer is not None), None)
+    routes = resolved.routes
+    normalizing = next((r.topic for r in routes if r.normalizer is not None or r.topic in given.normalizers), None)
     if normalizing is None:
         return None
-    where = f"{resolved.sink.where}: encode"
-    if not versioned:
+    where = f"{resolved.config.path}: [sink]: encode"
+    if not versioned and given.sink is None:
         raise ConfigError(
             f"{where} is missing, and the route {normalizing!r} makes events that must become bytes;"
             ' add for instance encode = { type = "json", subject = "NAME-value" }'
@@ -177,9 +201,11 @@ class _Builder:
         worker: str,
         registry: Registry | None,
         storage: Path | None,
+        given: GivenStages = NOTHING,
     ) -> None:
         self.plugins = plugins
         self._config = config
+        self._given = given
         self._context = {
             "pipeline": config.name,
             "worker": worker,
@@ -208,19 +234,16 @@ class _Builder:
 
     def route(self, route: ResolvedRoute, encoder: Encoder | None) -> Route:
         topics = (route.topic,)
-        if route.normalizer is None:
-            decoder: Decoder = self.stage(route.decoder, topics=topics, reads=frozenset())
-            return Route(route.topic, decoder, None, encoder)
-        normalizer: Normalizer = self.stage(route.normalizer, topics=topics)
-        reads: object = getattr(normalizer, "reads", None)
-        if not isinstance(reads, frozenset):
-            raise StageContractError(
-                f"{self.name(route.normalizer.spec)} must say in `reads` which fields it reads, as a frozenset, not {reads!r}"
-            )
-        try:
-            decoder = self.stage(route.decoder, topics=topics, reads=reads)
-        except UnknownFieldError as error:
-            raise _by_its_keys(normalizer, error, route.decoder.where) from error
+        normalizer: Normalizer | None = self._given.normalizers.get(route.topic)
+        if normalizer is None and route.normalizer is not None:
+            normalizer = self.stage(route.normalizer, topics=topics)
+        decoder: Decoder | None = self._given.decoders.get(route.topic)
+        if decoder is None:
+            reads = frozenset() if normalizer is None else normalizer.reads
+            try:
+                decoder = self.stage(route.decoder, topics=topics, reads=reads)
+            except UnknownFieldError as error:
+                raise _by_its_keys(normalizer, error, route.decoder.where) from error
         return Route(route.topic, decoder, normalizer, encoder)
 
     def dead_letters(self, source: ResolvedStage) -> Sink:
@@ -229,7 +252,8 @@ class _Builder:
         except PluginNotFoundError as error:
             raise PluginNotFoundError(
                 f"{source.where}: the plugin {self.plugins.owner(source.spec)} keeps no dead letters, which the sink"
-                " needs beside it; choose another source, or a sink with transactions"
+                " needs beside it; choose another source, a sink with transactions, or run the pipeline from code that"
+                " gives dead_letters to prismlib.build_runner"
             ) from error
         return cast("Sink", self.build(spec, source.settings, source.where))
 
@@ -247,13 +271,11 @@ class _Builder:
             raise PluginLoadError(
                 f"{where}: {self.name(spec)} could not be made: {type(error).__name__}: {error}"
             ) from error
-        missing = [name for name in _METHODS[spec.kind] if not callable(getattr(built, name, None))]
-        if missing:
-            raise StageContractError(f"{self.name(spec)} has no method {', '.join(missing)}")
+        check_stage(spec.kind, built, self.name(spec))
         return built
 
 
-def _by_its_keys(normalizer: Normalizer, error: UnknownFieldError, where: str) -> ConfigError:
+def _by_its_keys(normalizer: Normalizer | None, error: UnknownFieldError, where: str) -> ConfigError:
     """The error, named by the keys of the mapping file that read the field, where the normalizer can tell."""
     keys = [use.where for use in getattr(normalizer, "uses", ()) if use.field == error.path]
     return ConfigError(f"{', '.join(keys)}: {str(error).removeprefix(f'{where}: ')}") if keys else error

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from prismlib.config.model import Model, validate
 from prismlib.config.pipeline import PipelineConfig
@@ -19,6 +19,7 @@ from prismlib.config.values import PluginTable
 from prismlib.errors import ConfigError
 from prismlib.plugin.hookspecs import StageKind, StageSpec
 from prismlib.plugin.manager import Plugins
+from prismlib.runtime.given import NOTHING, GivenStages
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,62 +39,109 @@ class ResolvedStage:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedRoute:
-    """The stages of one topic; without a normalizer, bodies pass through."""
+    """The stages of one topic.
+
+    Attributes:
+        topic: what it reads.
+        where: file and table, for errors.
+        decode: its decoder; None where the file has none, or code brings it.
+        normalizer: None passes bodies through, unless code brings it.
+    """
 
     topic: str
-    decoder: ResolvedStage
+    where: str
+    decode: ResolvedStage | None
     normalizer: ResolvedStage | None
+
+    @property
+    def decoder(self) -> ResolvedStage:
+        """The decoder of the file. Raises ConfigError where there is none."""
+        if self.decode is None:
+            raise ConfigError(f"{self.where}: the key 'decode' is missing; {_OR_GIVEN}")
+        return self.decode
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedPipeline:
-    """All stages of a pipeline.
+    """All stages of a pipeline that its file names.
 
     Attributes:
         config: the file.
-        source, sink, routes: its stages.
+        sides: the tables ``[source]`` and ``[sink]`` by "source" and "sink"; without those that the file leaves out or
+            code replaces.
+        routes: by topic, in the order of the file.
         encoder: what ``[sink] encode`` names, or None.
         applied: environment variables that replaced a key.
         passed_over: environment variables of the same scheme that no stage has a key for.
     """
 
     config: PipelineConfig
-    source: ResolvedStage
+    sides: Mapping[Literal["source", "sink"], ResolvedStage]
     routes: tuple[ResolvedRoute, ...]
-    sink: ResolvedStage
     encoder: ResolvedStage | None
     applied: tuple[str, ...]
     passed_over: tuple[str, ...]
 
+    @property
+    def source(self) -> ResolvedStage:
+        """The source of the file. Raises ConfigError where there is none."""
+        if "source" not in self.sides:
+            raise ConfigError(f"{self.config.path}: the table [source] is missing; {_OR_GIVEN}")
+        return self.sides["source"]
 
-def resolve(config: PipelineConfig, plugins: Plugins) -> ResolvedPipeline:
-    """Find and check all stages.
+    @property
+    def sink(self) -> ResolvedStage:
+        """The sink of the file. Raises ConfigError where there is none."""
+        if "sink" not in self.sides:
+            raise ConfigError(f"{self.config.path}: the table [sink] with its key 'type' is missing; {_OR_GIVEN}")
+        return self.sides["sink"]
+
+    def require_all(self) -> None:
+        """Make sure that the file alone makes a pipeline. Raises ConfigError for every table that is missing."""
+        problems: list[ConfigError] = []
+        stages = [(self, "source"), *((route, "decoder") for route in self.routes), (self, "sink")]
+        for owner, stage in stages:
+            try:
+                getattr(owner, stage)
+            except ConfigError as error:
+                problems.append(error)
+        raise_all(problems)
+
+
+_OR_GIVEN = "add it, or run the pipeline from code that gives it to prismlib.build_runner"
+
+
+def resolve(config: PipelineConfig, plugins: Plugins, given: GivenStages = NOTHING) -> ResolvedPipeline:
+    """Find and check all stages that the file names and code does not replace.
 
     Raises:
         ConfigError: everything that is wrong, one line each; PluginNotFoundError or PluginLoadError when that is all.
     """
     resolver = _Resolver(config.path, plugins)
-    source = resolver.stage("source", config.source, "[source]")
+    sides: dict[Literal["source", "sink"], ResolvedStage | None] = {}
+    if config.source is not None and given.source is None:
+        sides["source"] = resolver.stage("source", config.source, "[source]")
     routes: list[ResolvedRoute] = []
     for route in config.routes:
         place = f"[[route]] {route.topic}"
-        decoder = resolver.stage("decoder", route.decode, f"{place}: decode")
-        normalizer = None
-        if route.normalize is not None:
+        decoder = normalizer = None
+        if route.decode is not None and route.topic not in given.decoders:
+            decoder = resolver.stage("decoder", route.decode, f"{place}: decode")
+        if route.normalize is not None and route.topic not in given.normalizers:
             normalizer = resolver.stage("normalizer", route.normalize, f"{place}: normalize")
-        if decoder is not None:
-            routes.append(ResolvedRoute(route.topic, decoder, normalizer))
-    # A sink of the source's type is most often on the same servers: what it does not say, the source has said.
-    same_type = config.sink.type == config.source.type
-    inherited = resolver.with_environment("source", config.source) if same_type else {}
-    sink = resolver.stage("sink", config.sink, "[sink]", inherited)
-    encoder = resolver.stage("encoder", config.sink.encode, "[sink]: encode") if config.sink.encode else None
+        routes.append(ResolvedRoute(route.topic, f"{config.path}: {place}", decoder, normalizer))
+    if config.sink.type and given.sink is None:
+        # A sink of the source's type is most often on the same servers: what it does not say, the source has said.
+        inherited: Mapping[str, Any] = {}
+        if config.source is not None and config.sink.type == config.source.type:
+            inherited = resolver.with_environment("source", config.source)
+        sides["sink"] = resolver.stage("sink", config.sink, "[sink]", inherited)
+    encoder = None
+    if config.sink.encode is not None and given.encoder is None:
+        encoder = resolver.stage("encoder", config.sink.encode, "[sink]: encode")
     raise_all(resolver.problems)
-    if source is None or sink is None:
-        raise AssertionError("a stage that is missing is a problem, and problems were raised")
-    return ResolvedPipeline(
-        config, source, tuple(routes), sink, encoder, tuple(resolver.applied), resolver.passed_over()
-    )
+    found = {side: stage for side, stage in sides.items() if stage is not None}
+    return ResolvedPipeline(config, found, tuple(routes), encoder, tuple(resolver.applied), resolver.passed_over())
 
 
 class _Resolver:

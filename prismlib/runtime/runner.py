@@ -11,13 +11,14 @@ the group never takes it for dead.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import cast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, Self, TypeAlias, cast
 
-from prismlib.errors import DecodeError, RetryableError, SchemaDriftError, StageContractError
+from prismlib.errors import DecodeError, PrismError, RetryableError, SchemaDriftError, StageContractError
 from prismlib.records import Documents, Partition, RecordBatch
 from prismlib.runtime.assignment import Assignment
 from prismlib.runtime.dead_letters import Letter, LetterBox, RejectionLimit
@@ -38,8 +39,17 @@ BUSY_WAIT = 0.02  # and when results are awaited
 PATIENCE = 1.0  # seconds to wait for room without polling, before partitions are paused and polled
 
 
+RunnerState: TypeAlias = Literal["built", "running", "stopping", "stopped", "failed"]
+"""``built``: not started. ``stopping``: it was asked to stop, and finishes what is open. ``failed``: see ``error``."""
+
+
 class Runner:
-    """One worker of one pipeline."""
+    """One worker of one pipeline, as :func:`prismlib.build_runner` makes it. It runs once.
+
+    Attributes:
+        counters: what it has done since it started.
+        error: why it failed; None while it has not.
+    """
 
     def __init__(
         self,
@@ -64,6 +74,9 @@ class Runner:
         if not isinstance(source, Seekable):
             raise StageContractError("the source cannot seek, so records could not be read again after a failure")
         self.counters = Counters()
+        self.error: BaseException | None = None
+        self._started = threading.Lock()  # held for good from the first run on
+        self._ended = False
         self._settings = settings
         self._source = source
         self._seek = source.seek
@@ -81,12 +94,72 @@ class Runner:
         """Ask it to finish what is open, commit and return. May be called from a signal handler or another thread."""
         self._stop.set()
 
+    @property
+    def state(self) -> RunnerState:
+        """What it is doing, for health checks; may be asked from any thread."""
+        if self.error is not None:
+            return "failed"
+        if self._ended:
+            return "stopped"
+        if not self._started.locked():
+            return "built"
+        return "stopping" if self._stop.is_set() else "running"
+
     def run(self) -> None:
         """Work until it is stopped or idle for as long as the settings say.
 
         Raises:
-            PrismError: it cannot go on; whatever is not committed is read again after a restart.
+            PrismError: it cannot go on, or has run already; whatever is not committed is read again by the next runner.
+                What a stage raises against its contract comes through as it is.
         """
+        self._start()
+        self._work()
+
+    @contextlib.contextmanager
+    def in_background(self) -> Iterator[Self]:
+        """Run in a thread of its own while the block lasts; then stop, and wait until what is open is committed.
+
+            with runner.in_background():
+                serve()
+
+        A runner that fails logs its error at once, with the traceback, and its ``state`` is ``failed`` from then on; the
+        block goes on.
+
+        Raises:
+            PrismError: as ``run``, at the end of the block and whatever ended that.
+        """
+        self._start()
+        thread = threading.Thread(target=self._work_aloud, name=f"prism-{self._settings.pipeline}", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self.stop()
+            thread.join()
+            if self.error is not None:
+                raise self.error
+
+    def _start(self) -> None:
+        if not self._started.acquire(blocking=False):
+            raise PrismError(f"this runner of {self._settings.pipeline} has run already; build another one")
+
+    def _work(self) -> None:
+        try:
+            self._run()
+        except BaseException as error:
+            self.error = error
+            raise
+        finally:
+            self._ended = True
+
+    def _work_aloud(self) -> None:
+        facts = {"pipeline": self._settings.pipeline, "worker": self._settings.worker}
+        try:
+            self._work()
+        except BaseException:  # it is kept, and raised where the block ends
+            log.critical("pipeline failed, nothing of it runs any more", exc_info=True, extra=facts)
+
+    def _run(self) -> None:
         try:
             self._open()
             self._loop()

@@ -84,7 +84,7 @@ class Sink(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go; what is not flushed may be lost. Never raises for a dead server."""
+        """Let go, even of a sink whose ``open`` failed; what is not flushed may be lost. Never raises for a dead server."""
         ...
 
 

@@ -1,9 +1,9 @@
 """Conformance of decoders. Needs pytest.
 
 class TestMyDecoder(DecoderConformance):
-@pytest.fixture
-def harness(self) -> DecoderHarness:
-return MyHarness()
+    @pytest.fixture
+    def harness(self) -> DecoderHarness:
+        return MyHarness()
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Conformance of encoders. Needs pytest.
 
 class TestMyEncoder(EncoderConformance):
-@pytest.fixture
-def harness(self) -> EncoderHarness:
-return MyHarness()
+    @pytest.fixture
+    def harness(self) -> EncoderHarness:
+        return MyHarness()
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Conformance of normalizers. Needs pytest.
 
 class TestMyNormalizer(NormalizerConformance):
-@pytest.fixture
-def harness(self) -> NormalizerHarness:
-return MyHarness()
+    @pytest.fixture
+    def harness(self) -> NormalizerHarness:
+        return MyHarness()
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ import urllib3
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from prism_devservers import Kafka, make_tls
 from prismlib.contracts.directory import DirectoryRegistry
 
 QUIET = {"log_level": 0, "error_cb": lambda _: None}
@@ -192,6 +193,23 @@ def create_topic(servers: str, topic: str, partitions: int = 1, **config: str) -
     admin = AdminClient({"bootstrap.servers": servers, **QUIET})
     names = {key.replace("_", "."): value for key, value in config.items()}
     admin.create_topics([NewTopic(topic, partitions, 1, config=names)])[topic].result(20)
+
+
+@contextmanager
+def guarded_broker(folder: Path, password: str, *users: str, administrators: Sequence[str] = ()) -> Iterator[Kafka]:
+    """A broker with SASL_SSL that gives its users what ACLs say, and administrators all.
+
+    Its plain listener belongs to the test. The certificates to trust are in ``ca.pem`` of ``folder``, which is made.
+    """
+    folder.mkdir()
+    make_tls(folder)
+    config = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": ";".join(f"User:{name}" for name in ("ANONYMOUS", *administrators)),
+    }
+    passwords = dict.fromkeys((*users, *administrators), password)
+    with Kafka(config, security="SASL_SSL", users=passwords, tls=folder) as kafka:
+        yield kafka
 
 
 class Publisher:

@@ -18,7 +18,7 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
-from prism_devservers import Kafka, make_tls
+from prism_devservers import Kafka
 from tests.integration.harness import (
     QUIET,
     Index,
@@ -27,6 +27,7 @@ from tests.integration.harness import (
     Worker,
     event_ids,
     exactly_once,
+    guarded_broker,
     prism,
     setup,
     wait_until,
@@ -42,15 +43,8 @@ PASSWORD = "wonder-of-prisms"
 @pytest.fixture
 def guarded(tmp_path: Path) -> Iterator[tuple[Kafka, Path]]:
     """A broker that authorizes: alice has what her ACLs say, the plain loopback listener belongs to the tests."""
-    folder = tmp_path / "tls"
-    folder.mkdir()
-    make_tls(folder)
-    config = {
-        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        "super.users": "User:ANONYMOUS",
-    }
-    with Kafka(config, security="SASL_SSL", users={"alice": PASSWORD}, tls=folder) as kafka:
-        yield kafka, folder / "ca.pem"
+    with guarded_broker(tmp_path / "tls", PASSWORD, "alice") as kafka:
+        yield kafka, tmp_path / "tls" / "ca.pem"
 
 
 def allow(kafka: Kafka, kind: ResourceType, name: str, *operations: AclOperation) -> None:

@@ -5,6 +5,7 @@ import pytest
 from prismlib.testing.decoder_conformance import DecoderConformance
 from prismlib.testing.encoder_conformance import EncoderConformance
 from prismlib.testing.normalizer_conformance import NormalizerConformance
+from prismlib.testing.registry_conformance import RegistryConformance, WritableRegistryConformance
 from prismlib.testing.sink_conformance import LedgerConformance, SinkConformance, TransactionalConformance
 from prismlib.testing.source_conformance import SourceConformance
 from tests.kit.harnesses import (
@@ -17,6 +18,7 @@ from tests.kit.harnesses import (
     OrderEncoderHarness,
     OrderNormalizerHarness,
 )
+from tests.kit.registries import PlainRegistryHarness
 
 
 class TestMemorySource(SourceConformance):
@@ -65,3 +67,9 @@ class TestOrderEncoder(EncoderConformance):
     @pytest.fixture
     def harness(self):
         return OrderEncoderHarness()
+
+
+class TestPlainRegistry(RegistryConformance, WritableRegistryConformance):
+    @pytest.fixture
+    def harness(self):
+        return PlainRegistryHarness()

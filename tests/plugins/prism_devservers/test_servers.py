@@ -165,6 +165,14 @@ def test_the_registry_starts_backward_compatible_and_refuses_what_breaks(schema_
     assert breaking.status == 409
 
 
+def test_registries_run_side_by_side_and_listen_on_loopback_only(schema_registry: SchemaRegistry) -> None:
+    with SchemaRegistry() as second:
+        for one in (schema_registry, second):
+            connections = psutil.Process(one.pid).net_connections("inet")
+            addresses = {c.laddr.ip.removeprefix("::ffff:") for c in connections if c.status == psutil.CONN_LISTEN}
+            assert addresses == {"127.0.0.1"}
+
+
 def register(registry: SchemaRegistry, subject: str, field: str) -> urllib3.BaseHTTPResponse:
     schema = json.dumps({"type": "record", "name": "R", "fields": [{"name": field, "type": "int"}]})
     return urllib3.request("POST", f"{registry.url}/subjects/{subject}/versions", json={"schema": schema})

@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import json
 import ssl
-import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import urllib3
 
-
-@dataclass(frozen=True)
-class Seen:
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: bytes
+from tests.http_server import Answer, HttpServer, Reply, Seen, Wire
 
 
-@dataclass(frozen=True)
-class Reply:
-    status: int
-    body: bytes = b"{}"
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-class FaultProxy:
+class FaultProxy(HttpServer):
     """Forwards to ``target``.
 
     Attributes:
@@ -40,54 +24,19 @@ class FaultProxy:
     """
 
     def __init__(self, target: str = "", tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(lambda _: None, tls)
         self.target = target
-        self.reply: Callable[[Seen], Reply | None] = lambda _: None
         self.busy: frozenset[str] = frozenset()
         self.drop = False
-        self.seen: list[Seen] = []
         self._pool = urllib3.PoolManager(retries=False)
-        proxy = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def answer(self, request: Seen) -> Answer:
+        reply = super().answer(request)
+        if reply is None:
+            reply = self._forward(request)
+        return Wire([]) if self.drop else reply
 
-            def handle_request(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                reply = proxy.answer(
-                    Seen(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
-                )
-                if proxy.drop:
-                    self.close_connection = True
-                    return
-                self.send_response(reply.status)
-                for name, value in {"content-type": "application/json", **reply.headers}.items():
-                    self.send_header(name, value)
-                self.send_header("content-length", str(len(reply.body)))
-                self.end_headers()
-                self.wfile.write(reply.body)
-
-            do_GET = do_POST = do_PUT = do_DELETE = handle_request  # noqa: N815 - the names are http.server's
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *args: object) -> None:
-                """A client that goes away, as one that distrusts a certificate does, is part of the tests."""
-
-        self._server = Server(("127.0.0.1", 0), Handler)
-        if tls is not None:
-            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
-        self.url = f"{'https' if tls else 'http'}://localhost:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-
-    def answer(self, request: Seen) -> Reply:
-        self.seen.append(request)
-        reply = self.reply(request)
-        if reply is not None:
-            return reply
+    def _forward(self, request: Seen) -> Reply:
         body, withheld = request.body, []
         if self.busy and "_bulk" in request.path:
             body, withheld = self._withhold(request.body)
@@ -113,23 +62,11 @@ class FaultProxy:
             kept += [] if withheld[-1] else document
         return b"".join(line + b"\n" for line in kept), withheld
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__(kind, error, trace)
         self._pool.clear()
-
-
-def answers(*replies: Reply) -> Callable[[Seen], Reply | None]:
-    """Give these answers one after the other, and the last one for ever."""
-    left = list(replies)
-    return lambda _: left.pop(0) if len(left) > 1 else left[0]
 
 
 def items(*results: Mapping[str, Any], operation: str = "index") -> Reply:

@@ -11,7 +11,8 @@ from prism_elasticsearch.administration import ElasticsearchAdministration
 from prism_elasticsearch.connection import connect
 from prismlib.config.model import Secret
 from prismlib.errors import ConfigError
-from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy, Reply, Seen
+from tests.http_server import Reply, Seen
+from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy
 from tests.plugins.prism_elasticsearch.node import Node, documents
 
 pytestmark = pytest.mark.real

@@ -9,7 +9,8 @@ import pytest
 
 from prism_elasticsearch.sink import ElasticsearchSink
 from prismlib.testing.sink_conformance import LedgerConformance, SinkConformance
-from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy, Reply
+from tests.http_server import Reply
+from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy
 from tests.plugins.prism_elasticsearch.node import Node
 
 pytestmark = pytest.mark.real

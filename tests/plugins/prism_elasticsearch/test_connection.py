@@ -17,7 +17,8 @@ from prism_elasticsearch.connection import check_version, connect
 from prism_elasticsearch.sink import ElasticsearchSink
 from prismlib.config.model import Secret
 from prismlib.errors import ConfigError, FatalError, PrismError, RetryableError, UnreachableError
-from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy, Reply, Seen, answers
+from tests.http_server import Reply, Seen, answers
+from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy
 from tests.plugins.prism_elasticsearch.node import documents
 
 PASSWORD = "correct horse battery staple"

@@ -10,7 +10,8 @@ import pytest
 from prismlib.errors import ConfigError, DataLossError, FatalError, RetryableError
 from prismlib.records import LedgerRow
 from prismlib.runtime.identity import origin_ids
-from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy, Reply, Seen
+from tests.http_server import Reply, Seen
+from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy
 from tests.plugins.prism_elasticsearch.node import SOURCE, Node, documents
 
 pytestmark = pytest.mark.real

@@ -15,7 +15,8 @@ from prism_elasticsearch.sink import ElasticsearchSink
 from prismlib.errors import FatalError, RetryableError
 from prismlib.records import Documents, Retry
 from prismlib.runtime.identity import origin_ids, versions
-from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy, Reply, Seen, answers, items
+from tests.http_server import Reply, Seen, answers
+from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy, items
 from tests.plugins.prism_elasticsearch.node import SOURCE, documents
 
 DELIVERED = Reply(200, b'{"errors":false,"items":[]}')
@@ -204,6 +205,14 @@ def test_a_date_says_when_to_come_back_too(server: FaultProxy, sink: Elasticsear
     with pytest.raises(RetryableError) as caught:
         sink.write(documents([BODY]))
     assert caught.value.retry_after == 0
+
+
+@pytest.mark.parametrize("header", ["soon", "\xb2"])
+def test_a_retry_after_that_is_no_time_is_passed_over(server: FaultProxy, sink: ElasticsearchSink, header: str) -> None:
+    server.reply = answers(Reply(503, b"", {"retry-after": header}))
+    with pytest.raises(RetryableError) as caught:
+        sink.write(documents([BODY]))
+    assert caught.value.retry_after is None
 
 
 def test_a_proxy_that_answers_something_else_is_asked_again(server: FaultProxy, sink: ElasticsearchSink) -> None:

@@ -1,8 +1,10 @@
 """``.proto`` text: errors with their line, hostile text, and the cache."""
 
+import base64
 from pathlib import Path
 
 import pytest
+from google.protobuf import descriptor_pb2
 
 from prism_protobuf import protoc
 from prism_protobuf.protoc import compile_proto
@@ -56,6 +58,40 @@ def test_protobufs_own_files_are_there_and_cannot_be_replaced(cache: Path) -> No
     text = 'syntax = "proto3"; import "google/protobuf/timestamp.proto"; message M { google.protobuf.Timestamp t = 1; }'
     schema = ProtoSchema.parse(text, {"google/protobuf/timestamp.proto": "broken"}, "s")
     assert schema.find(None)[0].fields[0].message_type.fields_by_name["nanos"].number == 2
+
+
+def described(text: str, name: str, **references: str) -> str:
+    """As Confluent's Python client registers it."""
+    file = descriptor_pb2.FileDescriptorSet.FromString(compile_proto(text, references, "s")).file[-1]
+    file.name = name
+    return base64.b64encode(file.SerializeToString()).decode()
+
+
+@pytest.mark.parametrize("which", ["main", "imported", "main and imported"])
+def test_a_descriptor_in_base64_is_as_good_as_text(cache: Path, which: str) -> None:
+    geo = 'syntax = "proto3"; package geo; message Place { string code = 1; }'
+    text = 'syntax = "proto3"; import "geo.proto"; import "google/protobuf/timestamp.proto";'
+    text += " message M { geo.Place place = 1; google.protobuf.Timestamp at = 2; }"
+    if "main" in which:
+        text = described(text, "somewhere/else.proto", **{"geo.proto": geo})
+    if "imported" in which:
+        geo = described(geo, "geo.proto")
+    schema = ProtoSchema.parse(text, {"geo.proto": geo}, "s")
+    place, at = schema.find(None)[0].fields
+    assert [field.name for field in place.message_type.fields] == ["code"]
+    assert at.message_type.full_name == "google.protobuf.Timestamp"
+
+
+def test_a_descriptor_that_does_not_fit_says_so(cache: Path) -> None:
+    with pytest.raises(
+        SchemaParseError, match=r"subject s: geo\.proto: .*File not found.*list what the schema imports"
+    ):
+        geo = 'syntax = "proto3"; message Place { string code = 1; }'
+        text = 'syntax = "proto3"; import "geo.proto"; message M { Place place = 1; }'
+        compile_proto(described(text, "s.proto", **{"geo.proto": geo}), {}, "subject s")
+    for text in ("abcd", "CgVhLnByb3Rv="):
+        with pytest.raises(SchemaParseError, match="subject s: line 1"):
+            compile_proto(text, {}, "subject s")
 
 
 def test_descriptors_are_cached_by_content_and_checked(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

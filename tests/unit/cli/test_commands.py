@@ -60,6 +60,24 @@ def test_setup_creates_nothing_beside_a_problem(site: Site, memory: ModuleType) 
     assert not memory.BROKER.has_topic("words")
 
 
+def test_a_file_that_leaves_a_stage_to_code_is_set_up_and_checked_but_not_run(site: Site, memory: ModuleType) -> None:
+    site.edit('[sink]\ntype = "shelf"\n', "")
+    memory.CHECKS[:] = [Check("broker", "ok", "4.1.0")]
+    missing = f"{site.path}: the table [sink] with its key 'type' is missing; add it, or run the pipeline from code"
+    assert site.prism("setup", site.path, "--yes").code == 0
+    assert memory.BROKER.has_topic("words")
+    for workers in ("1", "2"):
+        result = site.prism("run", site.path, "--workers", workers)
+        assert result.code == 2
+        assert missing in result.err
+    result = site.prism("check", site.path, "--json")
+    assert result.code == 2
+    found = {(check["what"], check["state"]): check["detail"] for check in json.loads(result.out)}
+    assert found["stages", "ok"] == "source tape, decoder plain"
+    assert found["stages", "wrong"].startswith(missing)
+    assert ("broker", "ok") in found
+
+
 def test_check_lists_everything_and_warns_when_nobody_will_be_told(site: Site, memory: ModuleType) -> None:
     memory.CHECKS[:] = [Check("broker", "ok", "4.1.0")]
     result = site.prism("check", site.path, "--json")

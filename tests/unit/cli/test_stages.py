@@ -7,11 +7,12 @@ from types import ModuleType
 import pytest
 
 from prismlib.config.pipeline import load_pipeline
-from prismlib.errors import ConfigError, StageContractError
+from prismlib.errors import ConfigError, PluginNotFoundError, StageContractError
 from prismlib.plugin.manager import load_plugins
 from prismlib.runtime.assemble import Assembled, administrations, assemble
+from prismlib.runtime.given import GivenStages
 from prismlib.runtime.resolve import resolve
-from prismlib.testing.memory import MemoryLog
+from prismlib.testing.memory import MemoryBroker, MemoryLog, MemoryTransactionalSink
 from tests.unit.cli.conftest import Site
 
 
@@ -98,3 +99,24 @@ def test_all_routes_that_cannot_be_built_are_told(site: Site) -> None:
     with pytest.raises(ConfigError) as caught:
         assembled(site)
     assert [line.split(": ")[1] for line in str(caught.value).splitlines()] == ["[[route]] words", "[[route]] raw"]
+
+
+def test_a_source_that_keeps_no_dead_letters_needs_them_given(site: Site) -> None:
+    site.edit('type = "tape"\nservers = "memory"', 'type = "loner"')
+    pipeline, plugins = load_pipeline(site.path), load_plugins()
+    with pytest.raises(
+        PluginNotFoundError, match=r"keeps no dead letters, .* gives dead_letters to prismlib\.build_ru"
+    ):
+        assemble(pipeline, plugins, worker="1", registry=None)
+    log = MemoryLog(MemoryBroker(), "p.dead-letters")
+    given = GivenStages(dead_letters=log)
+    assert assemble(pipeline, plugins, worker="1", registry=None, given=given).dead_letters is log
+
+
+def test_a_sink_with_transactions_needs_a_source_in_a_group(site: Site) -> None:
+    site.edit('type = "tape"\nservers = "memory"', 'type = "loner"')
+    sink = MemoryTransactionalSink(MemoryBroker(), "out")
+    with pytest.raises(
+        ConfigError, match=r"p\.toml: the sink given commits .*, which the source of type 'loner' cannot"
+    ):
+        assemble(load_pipeline(site.path), load_plugins(), worker="1", registry=None, given=GivenStages(sink=sink))

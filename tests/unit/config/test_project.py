@@ -77,16 +77,54 @@ def test_without_a_file_the_defaults_start_at_the_folder(tmp_path: Path) -> None
 def test_the_environment_comes_before_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "prism.toml").write_text(WHOLE)
     monkeypatch.setenv("PRISM_REGISTRY_URL", "http://127.0.0.1:8081")
+    monkeypatch.setenv("PRISM_REGISTRY_TOKEN", "hush-other")
     monkeypatch.setenv("PRISM_STORAGE_PATH", "/elsewhere")
     project = load_project(tmp_path)
     assert project.registry.url == "http://127.0.0.1:8081"
+    assert project.registry.token is not None
+    assert project.registry.token.reveal() == "hush-other"
     assert project.storage.path == "/elsewhere"
+
+
+HTTP = """
+[registry]
+url = "https://registry.example.org"
+token = { env = "PRISM_TEST_TOKEN" }
+user = "u"
+password = "hush-password"
+"""
+
+
+def test_the_keys_of_a_registry_that_is_no_folder_are_kept_for_its_plugin(tmp_path: Path) -> None:
+    (tmp_path / "prism.toml").write_text(HTTP)
+    registry = load_project(tmp_path).registry
+    assert registry.scheme == "https"
+    assert registry.settings == {"user": "u", "password": "hush-password"}
+    assert "hush" not in repr(registry)
+
+
+def test_a_folder_has_no_such_keys(tmp_path: Path) -> None:
+    (tmp_path / "prism.toml").write_text(HTTP.replace("https://registry.example.org", "contracts"))
+    with pytest.raises(ConfigError, match=r"prism\.toml: \[registry\]: unknown key 'user'; known are token, url"):
+        load_project(tmp_path)
+
+
+def test_a_folder_from_the_environment_does_not_meet_the_keys_of_the_registry_that_it_replaces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRISM_REGISTRY_URL", "contracts")
+    (tmp_path / "prism.toml").write_text(HTTP)
+    registry = load_project(tmp_path).registry
+    assert (registry.url, registry.scheme, registry.settings) == ("contracts", None, {})
+    (tmp_path / "prism.toml").write_text(HTTP.replace("https://registry.example.org", "schemas"))
+    with pytest.raises(ConfigError, match="unknown key 'user'"):
+        load_project(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('url = "contracts"', 'ulr = "contracts"', "unknown key 'registry.ulr'; did you mean 'url'?"),
+        ('url = "contracts"', 'ulr = "contracts"', "[registry]: unknown key 'ulr'; did you mean 'url'?"),
         ("[storage]", "[storrage]", "unknown key 'storrage'; did you mean 'storage'?"),
         ('to = [{ env = "PRISM_TEST_ALERT" }]', "to = [3]", "'alerts.to.0': must be a string"),
         ('schema = "schemas/flights-value/next.avsc"', "", "the key 'subject.0.schema' is missing"),

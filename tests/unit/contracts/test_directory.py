@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from prismlib.contracts.directory import DirectoryRegistry
 from prismlib.contracts.fingerprint import canonical, schema_id
 from prismlib.contracts.registry import Reference, resolve_references
-from prismlib.contracts.registry_url import open_registry
 from prismlib.errors import ConfigError, RegistryUnavailableError, SchemaNotFoundError, SchemaParseError
 
 SUBJECT = """
@@ -236,16 +235,3 @@ def test_a_folder_that_vanishes_is_unavailable_and_not_empty(tmp_path: Path) -> 
     for ask in (registry.subjects, lambda: registry.latest("s"), lambda: registry.by_id(1)):
         with pytest.raises(RegistryUnavailableError):
             ask()
-
-
-def test_a_registry_url_is_a_folder_beside_the_project_file(tmp_path: Path) -> None:
-    write(tmp_path / "schemas", "s", v1='"int"')
-    assert open_registry("schemas", tmp_path).subjects() == ["s"]
-    assert open_registry(str(tmp_path / "schemas"), Path("/nowhere")).subjects() == ["s"]
-    for url in ("http://127.0.0.1:8081", "HTTPS://registry.example.org"):
-        with pytest.raises(ConfigError, match="needs a registry plugin"):
-            open_registry(url, tmp_path)
-    with pytest.raises(ConfigError, match="'s3:'"):
-        open_registry("s3://bucket", tmp_path)
-    with pytest.raises(ConfigError, match="is empty"):
-        open_registry("", tmp_path)

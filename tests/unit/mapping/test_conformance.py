@@ -76,7 +76,7 @@ class MappingHarness:
 
 class PythonHarness:
     def make_normalizer(self) -> Normalizer:
-        return PythonNormalizer("tests.unit.mapping.test_conformance:whole", ["no", "tags"], Path(), "normalize")
+        return PythonNormalizer(whole, ["no", "tags"])
 
     def valid(self) -> Sequence[tuple[Row, dict[str, Any] | bytes]]:
         return [(row(n), {"id": f"i{n:03}", "tags": [["x"], {}, "mine"]}) for n in (7, 8)]

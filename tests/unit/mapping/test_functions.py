@@ -8,6 +8,7 @@ import pytest
 from prismlib.config.model import validate
 from prismlib.errors import ConfigError, InvalidValueError
 from prismlib.mapping import MappingNormalizer, PythonNormalizer
+from prismlib.mapping.functions import load_function
 from prismlib.mapping.plugin import prism_stages
 from prismlib.plugin.hookspecs import BuildContext
 from prismlib.records import Normalized
@@ -139,7 +140,8 @@ def test_a_function_that_cannot_be_loaded_is_named_with_file_and_key(
 
 
 def test_a_function_makes_whole_events(tmp_path: Path) -> None:
-    normalizer = PythonNormalizer("helpers_of_test.work:event", ["n", "lines[].sku"], tmp_path, "normalize")
+    event = load_function("helpers_of_test.work:event", tmp_path, "normalize.python")
+    normalizer = PythonNormalizer(event, ["n", "lines[].sku"])
     assert normalizer.reads == {"n", "lines.sku"}
     rows: list[Any] = [{"n": n, "lines": [{"sku": "s"}]} for n in range(9)]
     rows.insert(0, None)
@@ -165,10 +167,34 @@ def test_a_function_makes_whole_events(tmp_path: Path) -> None:
 
 
 def test_events_without_ids_have_none(tmp_path: Path) -> None:
-    normalizer = PythonNormalizer("helpers_of_test.work:event", ["*"], tmp_path, "normalize")
+    normalizer = PythonNormalizer(load_function("helpers_of_test.work:event", tmp_path, "normalize.python"), ["*"])
     rows: list[Any] = [{"n": 1, "lines": []}]
     assert normalizer.reads == {"*"}
     assert normalizer.normalize(batch_of(rows), rows) == Normalized([{"kind": "no id"}], None, {})
+
+
+@pytest.mark.parametrize(
+    ("function", "reads", "says"),
+    [
+        (str, "id", "builtins:str: reads is the text 'id'; write a list, as in reads=['id']"),
+        (str, [], 'builtins:str: reads is empty; name the fields that the function reads, or ["*"] for all'),
+        (str, ["a..b"], "builtins:str: reads: 'a..b' is no path"),
+        (7, ["a"], "int: 7 is a int and cannot be called"),
+    ],
+)
+def test_what_is_no_function_or_reads_nothing_is_refused(function: Any, reads: Any, says: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        PythonNormalizer(function, reads)
+    assert str(caught.value).startswith(says)
+
+
+def test_errors_name_the_function_that_was_given() -> None:
+    def broken(row: dict[str, Any]) -> dict[str, Any]:
+        return {"x": row["absent"]}
+
+    rows: list[Any] = [{"n": 1}]
+    (error,) = PythonNormalizer(broken, ["n"]).normalize(batch_of(rows), rows).errors.values()
+    assert error.reason.endswith("test_errors_name_the_function_that_was_given.<locals>.broken raised KeyError")
 
 
 def test_both_normalizers_are_stages_of_the_plugin(tmp_path: Path) -> None:

@@ -49,12 +49,14 @@ def test_a_field_that_the_schema_lacks_is_named_with_the_key_that_reads_it(
     path = example / file
     assert right in path.read_text()
     path.write_text(path.read_text().replace(right, wrong))
-    loaded = load(example / "pipelines" / "air-traffic.toml")
+    plugins = load_plugins()
+    loaded = load(example / "pipelines" / "air-traffic.toml", plugins)
     with pytest.raises(ConfigError, match=said):
-        assemble(loaded.pipeline, load_plugins(), worker="1", registry=loaded.registry)
+        assemble(loaded.pipeline, plugins, worker="1", registry=loaded.registry)
 
 
 def test_the_example_fits_its_schemas(example: Path) -> None:
+    plugins = load_plugins()
     for name in ("air-traffic", "air-traffic-index"):
-        loaded = load(example / "pipelines" / f"{name}.toml")
-        assemble(loaded.pipeline, load_plugins(), worker="1", registry=loaded.registry)
+        loaded = load(example / "pipelines" / f"{name}.toml", plugins)
+        assemble(loaded.pipeline, plugins, worker="1", registry=loaded.registry)

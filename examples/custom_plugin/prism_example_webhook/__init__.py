@@ -1,0 +1,1 @@
+"""A plugin of a stranger's distribution: the sink ``webhook`` and the decoder ``msgpack``."""

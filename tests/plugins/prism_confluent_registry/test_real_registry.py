@@ -1,0 +1,217 @@
+"""A real registry: all three formats with references, Confluent's serializers on the producers' side, and whole pipelines."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import urllib3
+from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.schema_registry.json_schema import JSONSerializer
+from confluent_kafka.schema_registry.protobuf import ProtobufSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
+from google.protobuf import message_factory
+
+from prism_avro.decoder import build_decoder as avro_decoder
+from prism_avro.plugin import AvroConfig
+from prism_confluent_registry.registry import ConfluentRegistry
+from prism_jsonschema.decoder import JsonDecoder
+from prism_protobuf.decoder import build_decoder as protobuf_decoder
+from prism_protobuf.plugin import ProtobufConfig
+from prism_protobuf.schema import ProtoSchema
+from prismlib.config.pipeline import load_pipeline
+from prismlib.contracts.directory import DirectoryRegistry
+from prismlib.contracts.framing import framed_id
+from prismlib.contracts.publish import publish
+from prismlib.contracts.registry import FormatName, Reference, resolve_references
+from prismlib.errors import IncompatibleSchemaError, SchemaNotFoundError, SchemaParseError
+from prismlib.plugin.hookspecs import BuildContext
+from prismlib.plugin.manager import load_plugins
+from prismlib.records import Decoded
+from prismlib.runtime.assemble import assemble
+from prismlib.testing.decoder_conformance import batch_of
+from tests.plugins.prism_confluent_registry.client import connect
+
+pytestmark = pytest.mark.real
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "air_traffic"
+DRAFT = "http://json-schema.org/draft-07/schema#"  # Apicurio knows a JSON Schema by it only
+
+PLACE: dict[FormatName, str] = {
+    "avro": json.dumps({"type": "record", "name": "Place", "fields": [{"name": "code", "type": "string"}]}),
+    "protobuf": 'syntax = "proto3"; package geo; message Place { string code = 1; }',
+    "jsonschema": json.dumps({"$schema": DRAFT, "type": "object", "properties": {"code": {"type": "string"}}}),
+}
+WEATHER: dict[FormatName, str] = {
+    "avro": json.dumps(
+        {
+            "type": "record",
+            "name": "Weather",
+            "fields": [{"name": "place", "type": "Place"}, {"name": "temp", "type": "double"}],
+        }
+    ),
+    "protobuf": 'syntax = "proto3"; import "geo/place.proto"; message Weather { geo.Place place = 1; double temp = 2; }',
+    "jsonschema": json.dumps(
+        {
+            "$schema": DRAFT,
+            "title": "Weather",
+            "type": "object",
+            "properties": {"place": {"$ref": "geo/place.json"}, "temp": {"type": "number"}},
+        }
+    ),
+}
+NAMES: dict[FormatName, str] = {"avro": "Place", "protobuf": "geo/place.proto", "jsonschema": "geo/place.json"}
+BREAKING: dict[FormatName, str] = {
+    "avro": PLACE["avro"].replace('"string"', '"int"'),
+    "protobuf": PLACE["protobuf"].replace("string code", "int32 code"),
+    "jsonschema": PLACE["jsonschema"].replace('"string"', '"integer"'),
+}
+ROW = {"place": {"code": "JFK"}, "temp": 39.02}
+
+each_format = pytest.mark.parametrize("fmt", ["avro", "protobuf", "jsonschema"])
+
+
+def same(text: str) -> Any:
+    """To compare with: the registry keeps one text for all that are the same JSON, whoever registered it first."""
+    return json.loads(text) if text.startswith("{") else text
+
+
+@pytest.fixture
+def url(schema_registry: Any) -> str:
+    address: str = schema_registry.url
+    return address
+
+
+@pytest.fixture
+def registry(url: str) -> ConfluentRegistry:
+    return connect(url, timeout="30s")
+
+
+@pytest.fixture
+def run() -> str:
+    """A word that no other test's subjects begin with."""
+    return uuid.uuid4().hex[:12]
+
+
+@each_format
+def test_schemas_with_references_are_registered_and_read_back(
+    url: str, registry: ConfluentRegistry, run: str, fmt: FormatName
+) -> None:
+    place = registry.register(f"{run}-place", fmt, PLACE[fmt])
+    reference = Reference(NAMES[fmt], f"{run}-place", 1)
+    weather = registry.register(f"{run}-weather", fmt, WEATHER[fmt], [reference])
+    assert (place.version, place.format, same(place.text)) == (1, fmt, same(PLACE[fmt]))
+    assert (weather.version, weather.format, weather.references) == (1, fmt, (reference,))
+    other = connect(url)
+    assert other.latest(f"{run}-weather") == other.version(f"{run}-weather", 1) == weather
+    found = other.by_id(weather.id)
+    assert (found.id, found.format, found.references) == (weather.id, fmt, (reference,))
+    assert same(found.text) == same(WEATHER[fmt])
+    ((name, text),) = resolve_references(other, found).items()
+    assert (name, same(text)) == (NAMES[fmt], same(PLACE[fmt]))
+    assert {f"{run}-place", f"{run}-weather"} <= set(other.subjects())
+    assert other.versions(f"{run}-weather") == [1]
+
+
+@each_format
+def test_what_breaks_is_refused_by_the_compatibility_level(
+    url: str, registry: ConfluentRegistry, run: str, fmt: FormatName
+) -> None:
+    registry.register(run, fmt, PLACE[fmt])
+    assert urllib3.request("PUT", f"{url}/config/{run}", json={"compatibility": "FULL"}).status == 200
+    with pytest.raises(IncompatibleSchemaError, match=f"subject '{run}': status 409: .*[Ii]ncompatible"):
+        registry.register(run, fmt, BREAKING[fmt])
+    assert registry.versions(run) == [1]
+    assert urllib3.request("PUT", f"{url}/config/{run}", json={"compatibility": "NONE"}).status == 200
+    assert registry.register(run, fmt, BREAKING[fmt]).version == registry.latest(run).version == 2
+
+
+@each_format
+def test_what_is_no_schema_or_imports_nothing_known_is_refused(
+    registry: ConfluentRegistry, run: str, fmt: FormatName
+) -> None:
+    with pytest.raises(SchemaParseError, match="status 422, error 42201"):
+        registry.register(run, fmt, "nonsense {")
+    with pytest.raises(SchemaParseError, match="Unresolved reference"):
+        registry.register(run, fmt, WEATHER[fmt], [Reference(NAMES[fmt], f"{run}-nowhere", 1)])
+    with pytest.raises(SchemaNotFoundError):
+        registry.latest(run)
+
+
+@pytest.fixture
+def producer(url: str) -> Iterator[SchemaRegistryClient]:
+    with SchemaRegistryClient({"url": url}) as client:
+        yield client
+
+
+def value(topic: str) -> SerializationContext:
+    return SerializationContext(topic, MessageField.VALUE)
+
+
+def decoded(found: Decoded) -> list[Any]:
+    assert (found.errors, found.stop) == ({}, None)
+    return list(found.rows)
+
+
+def test_avro_of_confluents_serializer_is_decoded(
+    registry: ConfluentRegistry, producer: SchemaRegistryClient, run: str
+) -> None:
+    producer.register_schema(f"{run}-place", Schema(PLACE["avro"], "AVRO"))
+    references = [SchemaReference("Place", f"{run}-place", 1)]
+    serialize = AvroSerializer(producer, Schema(WEATHER["avro"], "AVRO", references))
+    written = serialize(ROW, value(run))
+    context = BuildContext("p", registry=registry, reads=frozenset({"place.code", "temp"}))
+    decoder = avro_decoder(AvroConfig(subject=f"{run}-value"), context)
+    assert decoded(decoder.decode(batch_of([written]))) == [ROW]
+    older = AvroSerializer(producer, Schema(WEATHER["avro"].replace('"double"', '"float"'), "AVRO", references))
+    other = older(ROW | {"temp": 0.5}, value(f"{run}-old"))
+    assert framed_id(other) != framed_id(written)
+    assert decoded(decoder.decode(batch_of([other, written]))) == [ROW | {"temp": 0.5}, ROW]
+
+
+def test_protobuf_of_confluents_serializer_is_decoded(
+    registry: ConfluentRegistry, producer: SchemaRegistryClient, run: str
+) -> None:
+    """The serializer registers what is imported as well, and both as descriptors and not as text."""
+    schema = ProtoSchema.parse(WEATHER["protobuf"], {"geo/place.proto": PLACE["protobuf"]}, "weather")
+    weather = message_factory.GetMessageClass(schema.find("Weather")[0])
+    serialize = ProtobufSerializer(weather, producer, {"use.deprecated.format": False})
+    written = serialize(weather(**ROW), value(run))
+    assert registry.latest(f"{run}-value").references == (Reference("geo/place.proto", "geo/place.proto", 1),)
+    context = BuildContext("p", registry=registry, reads=frozenset({"place.code", "temp"}))
+    decoder = protobuf_decoder(ProtobufConfig(subject=f"{run}-value", message="Weather"), context)
+    assert decoded(decoder.decode(batch_of([written]))) == [ROW]
+
+
+def test_json_of_confluents_serializer_is_decoded(
+    registry: ConfluentRegistry, producer: SchemaRegistryClient, run: str
+) -> None:
+    producer.register_schema(f"{run}-place", Schema(PLACE["jsonschema"], "JSON"))
+    references = [SchemaReference("geo/place.json", f"{run}-place", 1)]
+    serialize = JSONSerializer(Schema(WEATHER["jsonschema"], "JSON", references), producer)
+    written = serialize(ROW, value(run))
+    decoder = JsonDecoder(frozenset({"place", "temp"}), registry)
+    assert decoded(decoder.decode(batch_of([written]))) == [ROW]
+
+
+@pytest.mark.parametrize("pipeline", ["air-traffic", "air-traffic-index"])
+def test_the_example_is_assembled_with_its_schemas_from_the_registry(
+    registry: ConfluentRegistry, pipeline: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = DirectoryRegistry(EXAMPLE / "schemas")
+    published = publish(folder, registry, folder.subjects())
+    assert [(one.subject, one.version) for one in published] == [
+        ("air-traffic-value", 1),
+        ("flights-value", 1),
+        ("weather-value", 1),
+    ]
+    assert publish(folder, registry, folder.subjects()) == published
+    monkeypatch.syspath_prepend(str(EXAMPLE))
+    config = load_pipeline(EXAMPLE / "pipelines" / f"{pipeline}.toml")
+    assembled = assemble(config, load_plugins(), worker="1", registry=registry)
+    assert set(assembled.routes) == set(config.topics)
