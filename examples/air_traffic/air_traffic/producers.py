@@ -1,4 +1,4 @@
-"""Publishes the input files as two teams would: flights in Avro, weather in Protobuf.
+"""Publishes the input files as three teams would: flights in Avro, weather in Protobuf, planes in JSON.
 
 python -m air_traffic.producers --servers 127.0.0.1:9092
 
@@ -22,11 +22,12 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from grpc_tools import protoc
+from jsonschema import validators
 
 from prismlib.contracts.directory import DirectoryRegistry
 from prismlib.contracts.registry import Registry
 
-from .records import flights, weather
+from .records import flights, planes, weather
 
 HERE = Path(__file__).resolve().parent.parent
 INPUT = HERE / "input"
@@ -66,6 +67,16 @@ def publish_weather(
     return produce(servers, "weather", pairs, progress)
 
 
+def publish_planes(
+    servers: str, registry: Registry, progress: Callable[[int], object] | None = None, *, limit: int | None = None
+) -> int:
+    """Write the aircraft to the topic ``planes``; as :func:`publish_flights` for the subject ``planes-value``."""
+    schema = registry.latest("planes-value")
+    encode = json_encoder(schema.id, schema.text)
+    pairs = ((row["tailnum"].encode(), encode(row)) for row in islice(planes(INPUT), limit))
+    return produce(servers, "planes", pairs, progress)
+
+
 def count_flights() -> int:
     """How many flights there are to publish."""
     return sum(1 for _ in flights(INPUT))
@@ -74,6 +85,11 @@ def count_flights() -> int:
 def count_weather() -> int:
     """How many hours of weather there are to publish."""
     return sum(1 for _ in weather(INPUT))
+
+
+def count_planes() -> int:
+    """How many aircraft there are to publish."""
+    return sum(1 for _ in planes(INPUT))
 
 
 def create_topics(servers: str, topics: Iterable[str]) -> None:
@@ -161,18 +177,35 @@ def protobuf_encoder(schema_id: int, text: str) -> Callable[[dict[str, Any]], by
     return encode
 
 
+def json_encoder(schema_id: int, text: str) -> Callable[[dict[str, Any]], bytes]:
+    """Writes a record as JSON behind the registry header; raises ValidationError for one that does not fit its schema."""
+    schema = json.loads(text)
+    validator = validators.validator_for(schema)(schema)
+    header = struct.pack(">bI", 0, schema_id)
+
+    def encode(row: dict[str, Any]) -> bytes:
+        validator.validate(row)
+        return header + json.dumps(row, ensure_ascii=False).encode()
+
+    return encode
+
+
 def main() -> None:
     """Publish everything and say how much it was."""
-    parser = argparse.ArgumentParser(description="Publish January 2013's flights and weather to Kafka.")
+    parser = argparse.ArgumentParser(
+        description="Publish January 2013's flights and weather, and all planes, to Kafka."
+    )
     parser.add_argument("--servers", default="127.0.0.1:9092", help="brokers (default: %(default)s)")
     parser.add_argument("--flights", type=int, help="only that many flights")
     parser.add_argument("--weather", type=int, help="only that many hours of weather")
+    parser.add_argument("--planes", type=int, help="only that many planes")
     options = parser.parse_args()
-    create_topics(options.servers, ("flights", "weather"))
+    create_topics(options.servers, ("flights", "weather", "planes"))
     registry = DirectoryRegistry(HERE / "schemas")
     for topic, publish, limit in (
         ("flights", publish_flights, options.flights),
         ("weather", publish_weather, options.weather),
+        ("planes", publish_planes, options.planes),
     ):
         print(f"{topic}: {publish(options.servers, registry, limit=limit):,} records acknowledged")
 
