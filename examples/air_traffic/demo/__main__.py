@@ -20,8 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Play the whole system on this machine: three producers, two pipelines, one index. By default on"
         " embedded storage, with no server; with --real on a real Kafka broker, schema registry and Elasticsearch node.",
     )
-    parser.add_argument("--real", action="store_true", help="on real servers, which are fetched (200 MB, once) and started")
-    parser.add_argument("--once", action="store_true", help="with --real: end when everything is indexed, not on Ctrl-C")
+    parser.add_argument(
+        "--real", action="store_true", help="on real servers, which are fetched (200 MB, once) and started"
+    )
+    parser.add_argument(
+        "--once", action="store_true", help="with --real: end when everything is indexed, not on Ctrl-C"
+    )
     parser.add_argument("--json", action="store_true", help="print the totals as one JSON object, as the last line")
     options = parser.parse_args(arguments)
     screen = Console(stderr=options.json)

@@ -12,11 +12,12 @@ from rich.console import Console
 from examples.air_traffic.demo.story import EVENTS, HERE, Day, Hint
 from examples.air_traffic.demo.workers import Workers
 from prism_embedded import EmbeddedDocuments, EmbeddedLog
+from prismlib.config.project import load_project
 from prismlib.contracts.directory import DirectoryRegistry
 from prismlib.contracts.registry import Registry
 
-STORAGE = HERE / ".prism"
-"""What ``[storage] path`` is by default, so that the commands to try next need no option."""
+STORAGE = load_project(HERE).storage_path
+"""What ``prism.toml`` says, so that the commands to try next need no option."""
 PIPELINES = tuple(HERE / "pipelines" / "embedded" / name for name in ("air-traffic.toml", "air-traffic-index.toml"))
 CHUNK = 1_000
 
@@ -27,7 +28,7 @@ class Embedded:
     backend = "embedded"
 
     def __init__(self) -> None:
-        self._workers = Workers(PIPELINES, {"PRISM_STORAGE_PATH": str(STORAGE)})
+        self._workers = Workers(PIPELINES, {})
 
     def start(self, screen: Console, stack: ExitStack) -> Registry:
         """Begin with an empty file."""
@@ -38,7 +39,7 @@ class Embedded:
         self._documents = stack.enter_context(EmbeddedDocuments(STORAGE))
         screen.print(
             f"It plays on embedded storage, the file {os.path.relpath(self._log.path)}: good for trying Prism out, but not"
-            " Kafka\nand not Elasticsearch. [bold]scripts/demo --real[/bold] plays the same on real servers.\n",
+            " Kafka and not Elasticsearch. [bold]scripts/demo --real[/bold] plays the same on real servers.\n",
             highlight=False,
         )
         return DirectoryRegistry(HERE / "schemas")
@@ -94,7 +95,10 @@ class Embedded:
         return [
             Hint("a preflight that lists everything about a pipeline", f"{prism} check {one}"),
             Hint("three bad records arrive, and stop nothing", f"{python} -m examples.air_traffic.demo.spoil"),
-            Hint("let the pipelines read what is new", f"{prism} run {one} --until-idle 2; {prism} run {two} --until-idle 2"),
+            Hint(
+                "let the pipelines read what is new",
+                f"{prism} run {one} --until-idle 2; {prism} run {two} --until-idle 2",
+            ),
             Hint("why the three were refused, and what is in one", f"{prism} dead-letters list {one}"),
             Hint("the same on a real Kafka broker and Elasticsearch node", "scripts/demo --real"),
         ]

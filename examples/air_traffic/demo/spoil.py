@@ -25,7 +25,10 @@ def bad_records() -> Iterator[tuple[str, tuple[bytes, bytes]]]:
     whole = encode(flight)
     yield "cut off in the middle", (b"UA1545", whole[: len(whole) // 2])
     yield "with a schema id that nobody registered", (b"UA1545", b"\0\0\0\0\x07" + whole[5:])
-    yield "with the departure delay 'late', where a number belongs", (b"UA1545", encode({**flight, "dep_delay": "late"}))
+    yield (
+        "with the departure delay 'late', where a number belongs",
+        (b"UA1545", encode({**flight, "dep_delay": "late"})),
+    )
 
 
 def main() -> int:

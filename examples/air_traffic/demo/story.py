@@ -61,9 +61,7 @@ class Stage(Protocol):
         """Bring it up, with empty topics and an empty index; returns the registry that has the schemas."""
         ...
 
-    def publish(
-        self, topic: str, pairs: Iterable[tuple[bytes, bytes]], progress: Callable[[int], object]
-    ) -> int:
+    def publish(self, topic: str, pairs: Iterable[tuple[bytes, bytes]], progress: Callable[[int], object]) -> int:
         """Write keys and values; returns how many were acknowledged."""
         ...
 
@@ -122,7 +120,7 @@ def play(stage: Stage, screen: Console, stack: ExitStack, *, once: bool, as_json
     Raises:
         DemoError, PrismError: it cannot go on.
     """
-    from examples.air_traffic.air_traffic import producers  # noqa: PLC0415  # after the arguments are known to be right
+    from examples.air_traffic.air_traffic.producers import PRODUCERS  # noqa: PLC0415  # once the options are known to be right
 
     began = time.monotonic()
     _open(screen)
@@ -130,7 +128,7 @@ def play(stage: Stage, screen: Console, stack: ExitStack, *, once: bool, as_json
     columns = (TextColumn("{task.description:<44}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     published: dict[str, int] = {}
     with Progress(*columns, console=screen) as bars, stage.workers():
-        for producer in producers.PRODUCERS:
+        for producer in PRODUCERS:
             bar = bars.add_task(f"published to {producer.topic} ({producer.format})", total=producer.count())
             show_sent = lambda n, bar=bar: bars.update(bar, completed=n)  # noqa: E731  # a bar of its own each
             published[producer.topic] = stage.publish(producer.topic, producer.pairs(registry), show_sent)
@@ -192,9 +190,9 @@ def _document(totals: Totals, backend: str) -> dict[str, Any]:
 
 def _open(screen: Console) -> None:
     screen.print(
-        "[bold]Prism[/bold] brings events of many topics into one standard shape on one topic, and from there into an index,\n"
-        "and loses none of them. Here three teams publish what happened at New York's airports in January 2013, each in a\n"
-        "format of its own; two pipelines make it one kind of event that can be searched and counted by day.\n",
+        "[bold]Prism[/bold] brings events of many topics into one standard shape on one topic, and from there into an index,"
+        " and loses none of them. Here three teams publish what happened at New York's airports in January 2013, each in a"
+        " format of its own; two pipelines make it one kind of event that can be searched and counted by day.\n",
         highlight=False,
     )
 
@@ -216,7 +214,7 @@ def _report(screen: Console, stage: Stage, totals: Totals) -> None:
     if len(days) > SHOWN_DAYS:
         table.add_row(f"... {len(days) - SHOWN_DAYS} more", "", "", "")
     screen.print(table)
-    sent = ", ".join(f"{n:,} {topic}" for topic, n in totals.published.items())
+    sent = ", ".join(f"{n:,} to {topic}" for topic, n in totals.published.items())
     screen.print(
         f"\nPublished {sent}: {sum(totals.published.values()):,} records."
         f"\nNormalized {totals.normalized:,}, indexed {totals.indexed:,}, dead letters {totals.dead_letters:,};"

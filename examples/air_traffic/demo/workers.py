@@ -26,7 +26,11 @@ class Workers:
         """``prism setup --yes`` of every pipeline. Raises DemoError."""
         for pipeline in self._pipelines:
             done = subprocess.run(
-                _prism("setup", str(pipeline), "--yes"), env=self._environment, capture_output=True, text=True, check=False
+                _prism("setup", str(pipeline), "--yes"),
+                env=self._environment,
+                capture_output=True,
+                text=True,
+                check=False,
             )
             if done.returncode:
                 raise DemoError(f"prism setup {pipeline.name} failed:\n{done.stderr or done.stdout}")
