@@ -22,7 +22,7 @@ PARTITIONS = 3
 
 def create_topics(servers: str, topics: Iterable[str]) -> None:
     """Create topics with three partitions each; one that exists stays as it is."""
-    admin = AdminClient({"bootstrap.servers": servers})
+    admin = AdminClient({"bootstrap.servers": servers, "log_level": 3})
     wanted = [NewTopic(topic, num_partitions=PARTITIONS, replication_factor=1) for topic in topics]
     for created in admin.create_topics(wanted).values():
         try:

@@ -11,7 +11,7 @@ import urllib3
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from rich.console import Console
 
-from examples.air_traffic.air_traffic import publish as kafka
+from examples.air_traffic.air_traffic import publish as producing
 from examples.air_traffic.air_traffic.producers import PRODUCERS
 from examples.air_traffic.demo.story import EVENTS, HERE, Day, DemoError, Hint
 from examples.air_traffic.demo.workers import Workers
@@ -57,14 +57,14 @@ class RealServers:
         target = self._registry(registry.url)
         with screen.status("publishing the schemas to the registry"):
             publish(schemas, target, schemas.subjects())
-        kafka.create_topics(self._servers, [producer.topic for producer in PRODUCERS])
+        producing.create_topics(self._servers, [producer.topic for producer in PRODUCERS])
         with screen.status("prism setup: topics, ledger, index template, first generation, alias"):
             self._workers.set_up()
         return target
 
     def publish(self, topic: str, pairs: Iterable[tuple[bytes, bytes]], progress: Callable[[int], object]) -> int:
         """As a producer that waits for every acknowledgement."""
-        return kafka.produce(self._servers, topic, pairs, progress)
+        return producing.produce(self._servers, topic, pairs, progress)
 
     def workers(self) -> AbstractContextManager[None]:
         """Two processes of ``prism run``."""
