@@ -83,17 +83,13 @@ def test_a_proto_text_that_is_none_is_refused() -> None:
         producers.protobuf_encoder(1, "message {")
 
 
-@pytest.mark.parametrize("topic", ["flights", "weather", "planes"])
+@pytest.mark.parametrize("topic", TOPICS)
 def test_example_messages_fit_their_schema(topic: str) -> None:
-    from air_traffic import producers  # noqa: PLC0415  # on the path by the fixture
+    from air_traffic.producers import PRODUCERS  # noqa: PLC0415  # on the path by the fixture
 
-    schema = DirectoryRegistry(ROOT / "schemas").latest(f"{topic}-value")
-    makers = {
-        "flights": producers.avro_encoder,
-        "weather": producers.protobuf_encoder,
-        "planes": producers.json_encoder,
-    }
-    encode = makers[topic](schema.id, schema.text)
+    (producer,) = (one for one in PRODUCERS if one.topic == topic)
+    schema = DirectoryRegistry(ROOT / "schemas").latest(producer.subject)
+    encode = producer.encoder(schema.id, schema.text)
     files = sorted((ROOT / "schemas" / f"{topic}-value" / "examples" / "v1").glob("*.json"))
     assert len(files) == 2
     messages = [json.loads(file.read_text(encoding="utf-8")) for file in files]
@@ -103,25 +99,27 @@ def test_example_messages_fit_their_schema(topic: str) -> None:
 
 
 def test_there_are_as_many_records_as_the_input_says() -> None:
-    from air_traffic import producers  # noqa: PLC0415  # on the path by the fixture
+    from air_traffic.producers import PRODUCERS  # noqa: PLC0415  # on the path by the fixture
 
-    assert (producers.count_flights(), producers.count_weather(), producers.count_planes()) == (27_004, 2_226, 3_322)
+    assert {one.topic: one.count() for one in PRODUCERS} == {"flights": 27_004, "weather": 2_226, "planes": 3_322}
 
 
 @pytest.mark.real
 def test_all_that_is_published_is_acknowledged_and_in_the_topic(kafka: Kafka) -> None:
-    from air_traffic import producers  # noqa: PLC0415  # on the path by the fixture
+    from air_traffic import publish  # noqa: PLC0415  # on the path by the fixture
+    from air_traffic.producers import PRODUCERS  # noqa: PLC0415  # as above
 
     registry = DirectoryRegistry(ROOT / "schemas")
     for _ in range(2):  # topics that exist are no error
-        producers.create_topics(kafka.bootstrap, TOPICS)
-    before = in_topics(kafka, producers.PARTITIONS)
+        publish.create_topics(kafka.bootstrap, TOPICS)
+    before = in_topics(kafka, publish.PARTITIONS)
     told: list[int] = []
-    assert producers.publish_flights(kafka.bootstrap, registry, told.append, limit=1_200) == 1_200
-    assert told == [500, 1_000, 1_200]
-    assert producers.publish_weather(kafka.bootstrap, registry, limit=50) == 50
-    assert producers.publish_planes(kafka.bootstrap, registry, limit=70) == 70
-    after = in_topics(kafka, producers.PARTITIONS)
+    limits = {"flights": 1_200, "weather": 50, "planes": 70}
+    for one in PRODUCERS:
+        pairs = one.pairs(registry, limit=limits[one.topic])
+        assert publish.produce(kafka.bootstrap, one.topic, pairs, told.append) == limits[one.topic]
+    assert told == [500, 1_000, 1_200, 50, 70]
+    after = in_topics(kafka, publish.PARTITIONS)
     assert [after[topic] - before[topic] for topic in TOPICS] == [1_200, 50, 70]
 
 
