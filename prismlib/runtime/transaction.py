@@ -175,6 +175,7 @@ class TransactionDelivery:
             partitions = self._progress.assigned()
             committed = self._source.committed(partitions)
         except RetryableError as error:
+            log.warning("cannot go back to the committed offsets yet", extra={"reason": str(error)})
             self._wait(error)
             return False
         for partition in partitions:

@@ -373,6 +373,24 @@ def event_ids(servers: str, topic: str) -> Counter[str]:
     return Counter(json.loads(value[5:])["id"] for _, value, _ in read_topic(servers, topic) if value is not None)
 
 
+class Tail:
+    """Counts the committed records of a topic as they come, also over restarts of its broker."""
+
+    def __init__(self, servers: str, topic: str) -> None:
+        conf = {"bootstrap.servers": servers, "group.id": "tail", "isolation.level": "read_committed", **QUIET}
+        self._consumer = Consumer(conf)
+        partitions = self._consumer.list_topics(topic, timeout=20).topics[topic].partitions
+        self._consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
+        self._count = 0
+
+    def count(self) -> int:
+        self._count += sum(message.error() is None for message in self._consumer.consume(5000, 0.02))
+        return self._count
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
 class Index:
     """Reads an index through plain HTTP."""
 
@@ -405,14 +423,16 @@ class Index:
             after = hits[-1]["sort"]
 
 
-def wait_until(question: Callable[[], bool], timeout: float, what: str, watched: Sequence[Worker] = ()) -> None:
+def wait_until(
+    question: Callable[[], bool], timeout: float, what: str, watched: Sequence[Worker] = (), pause: float = 0.5
+) -> None:
     """Ask again and again; says which worker died meanwhile."""
     deadline = time.monotonic() + timeout
     while not question():
         for worker in watched:
             assert worker.running(), f"the worker ended by itself:\n{worker.tail()}"
         assert time.monotonic() < deadline, f"not after {timeout} s: {what}"
-        time.sleep(0.5)
+        time.sleep(pause)
 
 
 def exactly_once(found: Counter[str], expected: set[str]) -> None:

@@ -165,6 +165,32 @@ def test_an_assignment_ends_the_workers_own_transaction_in_doubt_instead_of_wait
     assert Counter(r.value for r in broker.records("out")) == Counter(values)
 
 
+def test_a_worker_that_cannot_go_back_yet_says_why_and_goes_on_later(caplog: pytest.LogCaptureFixture) -> None:
+    """A broker that lost track of a transaction lets it hold the group's offsets until somebody ends it."""
+    broker = make_broker()
+    let_go: list[Callable[[], None]] = []
+
+    class Sink(MemoryTransactionalSink):
+        def commit(self, next_offsets: Mapping[Partition, int], member: Any, rows: Sequence[LedgerRow]) -> None:
+            if not let_go:
+                let_go.append(broker.hold_offsets("p", next_offsets))
+                raise RetryableError("no answer")
+            super().commit(next_offsets, member, rows)
+
+    def said() -> list[Any]:
+        return [r for r in caplog.records if r.msg == "cannot go back to the committed offsets yet"]
+
+    values = publish(broker, 20)
+    source = MemorySource(broker, "p", ["in"], stable_timeout=0.05)
+    with running(Runner(settings(), source, ROUTES, Sink(broker, "out"))):
+        until(lambda: bool(said()))
+        assert not broker.records("out")
+        let_go[0]()
+        until(lambda: len(broker.records("out")) >= 20)
+    assert "transaction" in vars(said()[0])["reason"]
+    assert Counter(r.value for r in broker.records("out")) == Counter(values)
+
+
 def test_a_dead_letter_that_the_broker_refuses_stops_the_worker_instead_of_going_round_for_ever() -> None:
     broker = make_broker()
     publish(broker, 5)
