@@ -1,6 +1,6 @@
-"""The numbered clauses of the stage interfaces: read from their docstrings, named by every failure, printed as a page.
+"""The numbered clauses of the interfaces: read from their docstrings, named by every failure, printed as a page.
 
-The docstrings in :mod:`prismlib.stages` are the only place where a clause is written. A conformance test is tied to its
+The docstrings of the interfaces are the only place where a clause is written. A conformance test is tied to its
 clause by :func:`proves`; the component specification is rendered from both by :func:`render_specification`.
 """
 
@@ -13,12 +13,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, TypeVar
 
+from prismlib.plugin.hookspecs import StreamReader
 from prismlib.stages import Decoder, Encoder, Normalizer, Sink, Source
 
 P = ParamSpec("P")
 S = TypeVar("S")
 
-INTERFACES: tuple[type, ...] = (Source, Decoder, Normalizer, Encoder, Sink)
+INTERFACES: tuple[type, ...] = (Source, Decoder, Normalizer, Encoder, Sink, StreamReader)
 _CLAUSE = re.compile(r"^- ``(?P<id>[A-Z]{3}-\d{2})`` (?P<text>.*(?:\n  .*)*)", re.MULTILINE)
 _CAPABILITIES = {
     "TXN": ("Transactional", "sinks that offer `begin`, `commit` and `abort`"),
@@ -47,7 +48,7 @@ class Clause:
 
 
 def clauses() -> dict[str, Clause]:
-    """Every clause of every stage interface, by id, in the order of the route."""
+    """Every clause of every interface, by id, in the order of the route."""
     found: dict[str, Clause] = {}
     for interface in INTERFACES:
         for match in _CLAUSE.finditer(inspect.getdoc(interface) or ""):
@@ -89,14 +90,14 @@ def render_specification() -> str:
     lines = [
         "# Component specification",
         "",
-        "What a source, decoder, normalizer, encoder or sink MUST do to take part in a pipeline. Each clause has a number",
+        "What a source, decoder, normalizer, encoder, sink or reader MUST do to take part in a pipeline. Each clause has a number",
         "that never changes its meaning, and one test of the same number (`SRC-04` is a method `test_src_04_...`) in",
         "`prismlib.testing`. A plugin's tests inherit `SourceConformance`, `DecoderConformance`, `NormalizerConformance`,",
-        "`EncoderConformance`, `SinkConformance`, `TransactionalConformance` or `LedgerConformance` from the module",
-        "`prismlib.testing.source_conformance` and its siblings, and supply one fixture named `harness`, whose protocol is",
-        "in the same module. A failure names its clause.",
+        "`EncoderConformance`, `SinkConformance`, `TransactionalConformance`, `LedgerConformance` or `ReaderConformance`",
+        "from the module `prismlib.testing.source_conformance` and its siblings, and supply one fixture named `harness`,",
+        "whose protocol is in the same module. A failure names its clause.",
         "",
-        "This page is generated from the docstrings of `prismlib.stages`:",
+        "This page is generated from the docstrings of `prismlib.stages` and `prismlib.plugin.hookspecs`:",
         "`python -m prismlib.testing.clauses > docs/reference/component-specification.md`.",
     ]
     by_heading: dict[str, list[Clause]] = {}
