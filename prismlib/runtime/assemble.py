@@ -22,7 +22,15 @@ from prismlib.errors import (
     StageContractError,
     UnknownFieldError,
 )
-from prismlib.plugin.hookspecs import Administration, BuildContext, StageKind, StageSpec, StoreKind, StoreSpec
+from prismlib.plugin.hookspecs import (
+    Administration,
+    BuildContext,
+    StageKind,
+    StageSpec,
+    StoreKind,
+    StoreSpec,
+    StreamReader,
+)
 from prismlib.plugin.manager import Plugins
 from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedStage, located, raise_all, resolve
 from prismlib.runtime.route import Route
@@ -94,18 +102,12 @@ def assemble(
     resolved = resolve(config, plugins)
     builder = _Builder(plugins, config, worker, registry, storage)
     source: Source = builder.stage(resolved.source, role="source")
-    sink: Sink = builder.stage(resolved.sink, role="sink")
-    if not isinstance(getattr(sink, "policy", None), WritePolicy):
-        raise StageContractError(f"{builder.name(resolved.sink.spec)} has no `policy` of type WritePolicy")
-    transactional = isinstance(sink, Transactional)
-    if transactional and not isinstance(source, InGroup):
+    sink, routes, dead_letters = _delivering(builder, resolved)
+    if isinstance(sink, Transactional) and not isinstance(source, InGroup):
         raise ConfigError(
             f"{resolved.sink.where}: type {resolved.sink.spec.name!r} commits the source's offsets in its transactions,"
             f" which a source of type {resolved.source.spec.name!r} cannot take part in; choose another sink"
         )
-    encoder = _encoder(builder, resolved, versioned=sink.policy.versioned)
-    routes = builder.routes(resolved.routes, encoder)
-    dead_letters = None if transactional else builder.dead_letters(resolved.source)
     stop_above = config.dead_letters.stop_above
     settings = RunnerSettings(
         pipeline=config.name,
@@ -142,6 +144,83 @@ def administrations(
             continue
         found[role] = builder.build(spec, stage.settings, stage.where, role=role)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class RetryStages:
+    """What retrying dead letters needs, built and not yet opened.
+
+    Attributes:
+        config: the pipeline.
+        reader: of the dead letter topic.
+        routes: by topic.
+        sink: where documents go, under a worker name of its own that no worker can have.
+        dead_letters: where new letters and marks go; None when the sink is transactional and takes them itself.
+    """
+
+    config: PipelineConfig
+    reader: StreamReader
+    routes: Mapping[str, Route]
+    sink: Sink
+    dead_letters: Sink | None
+
+
+RETRY_WORKER = "_retry"
+"""No name of a worker begins like that, so that a retry and the workers never fence each other."""
+
+
+def retry_stages(
+    resolved: ResolvedPipeline, plugins: Plugins, *, registry: Registry | None, storage: Path | None = None
+) -> RetryStages:
+    """Build what retrying dead letters needs; no source, since nothing of its group is touched.
+
+    Raises:
+        ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
+    """
+    builder = _Builder(plugins, resolved.config, RETRY_WORKER, registry, storage)
+    reader = builder.reader(resolved.source)
+    sink, routes, dead_letters = _delivering(builder, resolved)
+    return RetryStages(resolved.config, reader, routes, sink, dead_letters)
+
+
+def reader(
+    resolved: ResolvedPipeline, plugins: Plugins, *, registry: Registry | None, storage: Path | None = None
+) -> StreamReader:
+    """Build what reads the dead letter topic; needs neither schemas nor mappings.
+
+    Raises:
+        ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
+    """
+    return _Builder(plugins, resolved.config, RETRY_WORKER, registry, storage).reader(resolved.source)
+
+
+def whole_decoder(
+    route: ResolvedRoute,
+    resolved: ResolvedPipeline,
+    plugins: Plugins,
+    *,
+    registry: Registry | None,
+    storage: Path | None = None,
+) -> Decoder:
+    """Build the decoder of a route for everything in its records, whatever the mapping reads of them.
+
+    Raises:
+        ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
+        ContractError: its schema cannot be had.
+    """
+    builder = _Builder(plugins, resolved.config, RETRY_WORKER, registry, storage)
+    decoder: Decoder = builder.stage(route.decoder, topics=(route.topic,), reads=frozenset({"*"}))
+    return decoder
+
+
+def _delivering(builder: _Builder, resolved: ResolvedPipeline) -> tuple[Sink, dict[str, Route], Sink | None]:
+    """The sink, the routes to it, and where dead letters go beside a sink without transactions."""
+    sink: Sink = builder.stage(resolved.sink, role="sink")
+    if not isinstance(getattr(sink, "policy", None), WritePolicy):
+        raise StageContractError(f"{builder.name(resolved.sink.spec)} has no `policy` of type WritePolicy")
+    encoder = _encoder(builder, resolved, versioned=sink.policy.versioned)
+    routes = builder.routes(resolved.routes, encoder)
+    return sink, routes, None if isinstance(sink, Transactional) else builder.dead_letters(resolved.source)
 
 
 def _encoder(builder: _Builder, resolved: ResolvedPipeline, *, versioned: bool) -> Encoder | None:
@@ -224,14 +303,23 @@ class _Builder:
         return Route(route.topic, decoder, normalizer, encoder)
 
     def dead_letters(self, source: ResolvedStage) -> Sink:
+        lacks = (
+            "keeps no dead letters, which the sink needs beside it; choose another source, or a sink with transactions"
+        )
+        return cast("Sink", self._store("dead_letters", source, lacks))
+
+    def reader(self, source: ResolvedStage) -> StreamReader:
+        return cast(
+            "StreamReader", self._store("reader", source, "cannot read dead letters; read their topic by other means")
+        )
+
+    def _store(self, kind: StoreKind, source: ResolvedStage, lacks: str) -> Any:
         try:
-            spec = self.plugins.store("dead_letters", source.spec.name)
+            spec = self.plugins.store(kind, source.spec.name)
         except PluginNotFoundError as error:
-            raise PluginNotFoundError(
-                f"{source.where}: the plugin {self.plugins.owner(source.spec)} keeps no dead letters, which the sink"
-                " needs beside it; choose another source, or a sink with transactions"
-            ) from error
-        return cast("Sink", self.build(spec, source.settings, source.where))
+            plugin = self.plugins.owner(source.spec)
+            raise PluginNotFoundError(f"{source.where}: the plugin {plugin} {lacks}") from error
+        return self.build(spec, source.settings, source.where)
 
     def build(self, spec: StageSpec | StoreSpec, settings: Model, where: str, **context: Any) -> Any:
         context = {"topics": self._config.topics, **self._context, **context}
