@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, Literal, NamedTuple, TypeAlias
 
+from prismlib.errors import ConfigError
 from prismlib.plugin.hookspecs import StreamReader
 from prismlib.records import Partition
 from prismlib.runtime.dead_letters import Fate
@@ -248,17 +249,21 @@ class LetterIndex:
         keys = sorted((self._source[row] << 63 | self._origin[row]) << 32 | row for row in rows)
         return (key & 0xFFFFFFFF for key in keys)
 
+    def starts(self, rows: Iterable[int]) -> dict[Partition, int]:
+        """Where reading must begin to find these letters, in each partition that has one of them."""
+        starts: dict[Partition, int] = {}
+        for row in rows:
+            place = Partition(self.topic, self._partition[row])
+            starts[place] = min(self._offset[row], starts.get(place, self._offset[row]))
+        return starts
+
     # --- reading letters again -----------------------------------------------------------------------------------------
 
     def load(self, reader: StreamReader, rows: Sequence[int]) -> dict[int, StoredLetter]:
         """The letters of these rows; those that the topic no longer holds are left out. Raises RetryableError."""
         missing = set(rows)
         found: dict[int, StoredLetter] = {}
-        starts: dict[Partition, int] = {}
-        for row in rows:
-            place = Partition(self.topic, self._partition[row])
-            starts[place] = min(self._offset[row], starts.get(place, self._offset[row]))
-        for letter in read_letters(reader, starts):
+        for letter in read_letters(reader, self.starts(rows)):
             at = self.find(letter.id)
             if at is not None and at in missing:
                 missing.discard(at)
@@ -285,11 +290,12 @@ def scan(
         progress: told how many records were read so far.
 
     Raises:
+        ConfigError: there is no such topic.
         RetryableError: the servers cannot be reached, or a transaction stays open.
     """
     index = LetterIndex(topic, pipeline, selection)
     read = 0
-    for batches in reader.read(dict.fromkeys(reader.partitions(topic), 0)):
+    for batches in reader.read(whole(reader, topic)):
         for batch in batches:
             for row in range(len(batch)):
                 found = read_record(batch, row)
@@ -303,6 +309,21 @@ def scan(
         progress(read)
     index.finish()
     return index
+
+
+def whole(reader: StreamReader, topic: str) -> dict[Partition, int]:
+    """Where reading of a whole dead letter topic starts.
+
+    Raises:
+        ConfigError: there is no such topic.
+        RetryableError: the servers cannot be reached.
+    """
+    partitions = reader.partitions(topic)
+    if not partitions:
+        raise ConfigError(
+            f"the dead letter topic {topic} does not exist; create it with `prism setup PIPELINE.toml --yes`"
+        )
+    return dict.fromkeys(partitions, 0)
 
 
 def read_letters(reader: StreamReader, starts: Mapping[Partition, int]) -> Iterator[StoredLetter]:
