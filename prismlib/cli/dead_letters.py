@@ -14,7 +14,7 @@ import click
 from prismlib.cli.app import App, colour, json_option, pass_app, print_json, printable, progress
 from prismlib.cli.dead_letters_retry import retry
 from prismlib.cli.dead_letters_show import Decoders, show
-from prismlib.cli.letter_options import Opened, opened, selection_of, selection_options, utc
+from prismlib.cli.letter_options import Opened, command, opened, selection_of, selection_options, utc
 from prismlib.cli.project import pipeline_argument
 from prismlib.errors import ConfigError, PrismError
 from prismlib.runtime.letter_index import OTHER, Group, LetterIndex, Reason, read_letters, scan
@@ -102,7 +102,7 @@ def _print_end(index: LetterIndex, groups: Sequence[Group], pipeline: Path) -> N
     if index.unknown:
         click.echo(f"Passed over {index.unknown:,} records that are no dead letters of Prism.", err=True)
     if groups:
-        click.echo(f"Look at one: prism dead-letters show {pipeline} {groups[0].example}", err=True)
+        click.echo(f"Look at one: {command('show', pipeline, groups[0].example)}", err=True)
 
 
 def _listing(index: LetterIndex, groups: Sequence[Group]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import click
 
 from prismlib.cli import logs
 from prismlib.cli.app import App, colour, json_option, pass_app, print_json, printable, progress
-from prismlib.cli.letter_options import selection_of, selection_options
+from prismlib.cli.letter_options import command, selection_of, selection_options
 from prismlib.cli.project import load, pipeline_argument
 from prismlib.cli.supervise import INTERRUPTED, stop_on_signals
 from prismlib.runtime.assemble import retry_stages
@@ -104,7 +104,7 @@ def _print(report: Report, pipeline: Path) -> None:
     if not report.written:
         click.echo("This was a dry run; nothing was written. Run it again with --yes to do it.", err=True)
     elif report.counts["failed"]:
-        click.echo(f"What failed again is a new letter: prism dead-letters list {pipeline}", err=True)
+        click.echo(f"What failed again is a new letter: {command('list', pipeline)}", err=True)
 
 
 def _sorted(report: Report) -> Sequence[Cause]:

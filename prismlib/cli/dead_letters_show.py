@@ -11,8 +11,9 @@ from typing import Any, Final
 import click
 
 from prismlib.cli.app import App, colour, json_option, pass_app, print_json, printable
-from prismlib.cli.letter_options import Opened, opened, utc
+from prismlib.cli.letter_options import Opened, command, opened, utc
 from prismlib.cli.project import pipeline_argument
+from prismlib.config.values import is_name
 from prismlib.contracts.registry import RegisteredSchema
 from prismlib.errors import ConfigError, PrismError
 from prismlib.plugin.manager import Plugins
@@ -81,9 +82,8 @@ def show(app: App, pipeline: Path, letter: str, as_json: bool) -> None:  # noqa:
         topic = found.loaded.pipeline.dead_letter_topic
         one = find_letter(found.reader, topic, wanted)
         if one is None:
-            raise ConfigError(
-                f"there is no dead letter {wanted} in {topic}; `prism dead-letters list {pipeline} --ids` names all"
-            )
+            all_of_them = command("list", pipeline, "--ids")
+            raise ConfigError(f"there is no dead letter {wanted} in {topic}; `{all_of_them}` names all")
         schema = writer_schema(found.loaded.registry, one.letter.schema_id)
         explanation = _explained(Decoders(found, app.plugins), one.letter)
     if as_json:
@@ -204,12 +204,12 @@ def _value(value: object) -> str:
 
 
 def _print_end(found: FoundLetter, pipeline: Path) -> None:
+    code = found.letter.last.code
     if found.state == "open":
-        click.echo(
-            f"When the cause is mended: prism dead-letters retry {pipeline} --reason {found.letter.last.code}", err=True
-        )
+        chosen = ("--reason", code) if is_name(code) else ()
+        click.echo(f"When the cause is mended: {command('retry', pipeline, *chosen)}", err=True)
     elif found.successor is not None:
-        click.echo(f"See what it became: prism dead-letters show {pipeline} {found.successor}", err=True)
+        click.echo(f"See what it became: {command('show', pipeline, found.successor)}", err=True)
 
 
 # --- for programs --------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -106,3 +107,8 @@ def utc(timestamp_ms: int) -> str:
         return datetime.fromtimestamp(timestamp_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):
         return f"{timestamp_ms} ms"
+
+
+def command(name: str, pipeline: Path, *arguments: object) -> str:
+    """A command to type next, as a shell takes it."""
+    return shlex.join(["prism", "dead-letters", name, str(pipeline), *map(str, arguments)])

@@ -202,23 +202,27 @@ class RejectionLimit:
         self._window: deque[tuple[int, int]] = deque()  # (records, rejected) a batch
         self._records = 0
         self._rejected = 0
+        self._last = ""  # said with the error, since the dead letters of the last batch are not written
 
-    def count(self, records: int, rejected: int) -> None:
-        """Add what became of one batch.
+    def count(self, records: int, rejected: Sequence[Letter]) -> None:
+        """Add what became of one batch: how many records it has, and which ones were rejected now.
 
         Raises:
             TooManyRejectedError: the limit is passed.
         """
-        self._window.append((records, rejected))
+        self._window.append((records, len(rejected)))
         self._records += records
-        self._rejected += rejected
+        self._rejected += len(rejected)
+        if rejected:
+            self._last = rejected[-1].error.reason
         while self._window and self._records - self._window[0][0] >= self._of_last:
             old_records, old_rejected = self._window.popleft()
             self._records -= old_records
             self._rejected -= old_rejected
         if self._records >= self._of_last and self._rejected > self._share * self._records:
+            last = f" (the last one: {self._last})" if self._last else ""
             raise TooManyRejectedError(
-                f"{self._rejected} of the last {self._records} records were rejected, more than the share "
+                f"{self._rejected} of the last {self._records} records were rejected{last}, more than the share "
                 f"{self._share:g} that dead_letters.stop_above allows: most likely the mapping or the schema is wrong; "
                 f"nothing of the last batch was committed. Look at the dead letters with `prism dead-letters list "
                 f"PIPELINE.toml`, mend the cause and start again"

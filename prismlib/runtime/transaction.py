@@ -124,7 +124,7 @@ class TransactionDelivery:
                     Letter(batch, prepared.rows[position], "write", error)
                     for position, error in sorted(result.rejected.items())
                 ]
-            self._limit.count(len(batch), len(rejected))
+            self._limit.count(len(batch), rejected)
             if rejected:
                 refused = self._sink.write(self._letters.documents(rejected))
                 if refused.rejected:
