@@ -93,7 +93,8 @@ class KafkaReader:
                 messages = [] if first is None else [first, *consumer.consume(_BATCH, 0)]
                 records, reached = _sorted_out(messages, self._servers)
                 found = [batch for batch in batches(records) if batch.partition in left]
-                reached |= {batch.partition: batch.next_offset for batch in found}
+                for batch in found:  # the end of a transaction takes an offset behind its records
+                    reached[batch.partition] = max(batch.next_offset, reached.get(batch.partition, 0))
                 if reached:
                     deadline = time.monotonic() + self._stable_seconds
                 elif time.monotonic() > deadline:

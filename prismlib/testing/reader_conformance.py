@@ -133,6 +133,15 @@ class ReaderConformance:
             timer.join()
             values, wanted = [one.value for one in got], [one.value for one in expected]
             require(values == wanted, f"after a transaction, committed: {committed}, it read {values}, not {wanted}")
+        for committed in (False, True):
+            records = [Written(b"last", b"t")]
+            end = harness.transaction(stream, 0, records)
+            if end is not None:
+                end(committed)
+            expected = [*expected, *(records if committed else [])]
+            values = [one.value for one in arrived(_read(reader, {Partition(stream, 0): 0}))]
+            wanted = [one.value for one in expected]
+            require(values == wanted, f"with a transaction at the end, committed: {committed}, it read {values}")
         reader.close()
 
     @proves("RDR-06")
