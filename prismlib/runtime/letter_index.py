@@ -85,6 +85,7 @@ class LetterIndex:
         self.pipeline = pipeline
         self.strangers: Counter[str] = Counter()  # letters of other pipelines, by name
         self.unknown = 0  # records that Prism did not write
+        self.ends: dict[int, int] = {}  # by partition of the dead letter topic: the offset after what was read
         self.sources: list[Source] = []
         self._selection = selection
         self._source_of: dict[Source, int] = {}
@@ -193,6 +194,10 @@ class LetterIndex:
     def state(self, row: int) -> State:
         """What became of it."""
         return STATES[self._state[row]]
+
+    def is_settled(self, row: int) -> bool:
+        """Whether a mark names it."""
+        return self._state[row] in {_DELIVERED, _DROPPED, _FAILED}
 
     def size(self, row: int) -> int:
         """Bytes that the letter takes in memory, roughly."""
@@ -305,6 +310,7 @@ def scan(
                     index.mark(found)
                 else:
                     index.unknown += 1
+            index.ends[batch.partition.index] = batch.next_offset
             read += len(batch)
         progress(read)
     index.finish()

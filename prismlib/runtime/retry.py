@@ -4,7 +4,8 @@
 
 With a transactional sink the three are one transaction, without offsets: a letter is delivered and marked, or neither.
 Opening the sink fences a retry that runs already, and the topic is scanned after that, so that whatever the other one has
-committed is known here, and nothing is delivered twice.
+committed is known here, and nothing is delivered twice. The same after a transaction that failed: a sink may win its name
+back, and somebody else had it meanwhile.
 
 With any other sink documents go first, under the id and version that their records always had, then new letters, then
 marks. A crash in between leaves letters open that were delivered, and delivering them again changes nothing.
@@ -17,7 +18,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final, Literal, TypeAlias, TypeVar
@@ -93,6 +95,11 @@ class Report:
         """How many letters have an end."""
         return sum(self.counts.values())
 
+    def forget_left(self) -> None:
+        """Letters that were left are about to be tried again."""
+        self.counts["left"] = 0
+        self.causes = {key: cause for key, cause in self.causes.items() if cause.result != "left"}
+
     def add(self, result: Result, reason: Reason, sentence: str, example: LetterId) -> None:
         """Count one letter."""
         self.counts[result] += 1
@@ -110,6 +117,15 @@ class _Left:
 
 class _StoppedError(Exception):
     """Somebody asked to stop."""
+
+
+class _LostError(Exception):
+    """A transaction failed, and it is not known what became of its parts."""
+
+    def __init__(self, parts: Sequence[Part], error: RetryableError) -> None:
+        super().__init__(str(error))
+        self.parts = parts
+        self.error = error
 
 
 class Retry:
@@ -151,6 +167,8 @@ class Retry:
         self._culprits: dict[LetterId, RecordError] = {}
         self._older: dict[LetterId, list[LetterId]] = {}
         self._settlement = Settlement(stages, self._patiently)
+        self._lost_since: float | None = None
+        self._backoff = Backoff(first=0.2, longest=5.0)
 
     def stop(self) -> None:
         """Finish the window and return. May be called from a signal handler or another thread."""
@@ -191,15 +209,45 @@ class Retry:
     def _run(self) -> None:
         try:
             index = self._patiently(self._scan)
-            rows = index.in_order()[: self._limit]
-            self.report.total = len(rows)
-            self._progress(self.report)
-            for window in self._windows(index, rows):
-                self._go_on()
-                self._retry(index, window)
+            ends = index.ends  # what is written from here on is for the next retry, new letters of this one among it
+            while True:
+                rows = array(
+                    "i", (row for row in index.in_order() if index.id(row).offset < ends[index.id(row).partition])
+                )
+                rows = rows if self._limit is None else rows[: self._limit - self.report.done]
+                self.report.total = self.report.done + len(rows)
                 self._progress(self.report)
+                try:
+                    for window in self._windows(index, rows):
+                        self._go_on()
+                        self._retry(index, window)
+                        self._lost_since = None
+                        self._backoff.reset()
+                        self._progress(self.report)
+                    break
+                except _LostError as lost:
+                    index = self._look_again(lost)
         except _StoppedError:
             self.report.stopped = True
+
+    def _look_again(self, lost: _LostError) -> LetterIndex:
+        """After a transaction failed: become the only one again, and see what was done, by this retry and by others.
+
+        In that order: whoever fenced this one out could otherwise settle letters between the look and the next transaction.
+        """
+        self._lost_since = self._lost_since or time.monotonic()
+        if time.monotonic() - self._lost_since > self._patience:
+            raise lost.error
+        log.warning("a transaction failed, looking again at what is open", extra={"reason": str(lost.error)})
+        if self._stop.wait(self._backoff.next(lost.error.retry_after)):
+            raise _StoppedError
+        self._patiently(self._settlement.begin)
+        index = self._patiently(self._scan)
+        self.report.forget_left()  # they are open, and come again
+        for part in lost.parts:
+            rows = [index.find(letter.id) for letter in part.letters]
+            self._count(part, [i for i, row in enumerate(rows) if row is not None and index.is_settled(row)])
+        return index
 
     def _scan(self) -> LetterIndex:
         def scanned(count: int) -> None:
@@ -245,6 +293,8 @@ class Retry:
         if self.report.written:
             try:
                 self._settlement.write(parts)
+            except RetryableError as error:
+                raise _LostError(parts, error) from error
             except RefusedError as refused:
                 if len(letters) == 1:
                     self._culprits[letters[0].id] = refused.error
@@ -255,7 +305,7 @@ class Retry:
                     self._deliver(letters[middle:])
                 return
         for part in parts:
-            self._count(part)
+            self._count(part, range(len(part.letters)))
         for one in left:
             self.report.add("left", Reason(one.letter.origin.stream, "", one.code, ""), one.sentence, one.letter.id)
 
@@ -290,10 +340,10 @@ class Retry:
             failures[0] = Failure("write", culprit)
         return Part(route, epoch, letters, prepared, failures, self._older, send=culprit is None), drift
 
-    def _count(self, part: Part) -> None:
+    def _count(self, part: Part, rows: Iterable[int]) -> None:
         dropped = set(part.prepared.dropped)
-        for row, letter in enumerate(part.letters):
-            failure = part.failures.get(row)
+        for row in rows:
+            letter, failure = part.letters[row], part.failures.get(row)
             if failure is None:
                 result: Result = "dropped" if row in dropped else "delivered"
                 self.report.add(result, Reason(letter.origin.stream, "", "", ""), "", letter.id)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias, cast
+from typing import Final, Literal, TypeAlias, cast
 
 from prismlib.errors import RecordError, RetryableError
 from prismlib.records import Documents, WriteResult
 from prismlib.runtime.assemble import RETRY_WORKER, RetryStages
 from prismlib.runtime.dead_letters import Fate, Letter, LetterBox, Mark, StageName, refused
-from prismlib.runtime.letters import LetterId, StoredLetter, StoredMark, read_record
+from prismlib.runtime.letters import LetterId, StoredLetter
 from prismlib.runtime.route import Prepared, Route
 from prismlib.runtime.transaction import TransactionalSink
 from prismlib.stages import Sink, Transactional
@@ -67,9 +67,29 @@ class Settlement:
         """The stages are opened by whoever made them."""
         self._stages = stages
         self._patiently = patiently
+        self._transaction: Literal["none", "empty", "used"] = "none"
+
+    def begin(self) -> None:
+        """Drop what is open and begin a transaction: whoever was here meanwhile is fenced, and all of theirs is decided.
+
+        Raises:
+            FencedError, RetryableError: as the sink's ``begin`` and ``abort``.
+        """
+        sink = cast("TransactionalSink", self._stages.sink)
+        if self._transaction != "none":
+            sink.abort()
+            self._transaction = "none"
+        sink.begin()
+        self._transaction = "empty"
 
     def write(self, parts: Sequence[Part]) -> None:
-        """Write documents, new letters and marks. Raises RefusedError when nothing of it was written."""
+        """Write documents, new letters and marks.
+
+        Raises:
+            RefusedError: the servers refuse a record, and nothing was written.
+            RetryableError: servers are away. With a transactional sink it is not known whether these parts were written, nor
+                whether the sink became somebody else's meanwhile: call ``begin``, and look at the marks again.
+        """
         if not parts:
             return
         stages = self._stages
@@ -83,54 +103,21 @@ class Settlement:
             self._store([self._marks(part) for part in parts], stages.dead_letters)
 
     def _transact(self, parts: Sequence[Part], sink: TransactionalSink) -> None:
-        """One transaction, again while servers are away.
-
-        How a commit ended that failed is not always known. After the abort it is: the marks are there, or they never will be.
-        """
-        is_open = in_doubt = False
-
-        def abort() -> None:
-            nonlocal is_open
-            if is_open:
-                sink.abort()
-            is_open = False
-
-        def attempt() -> None:
-            nonlocal is_open, in_doubt
-            abort()
-            if in_doubt and self._is_marked(parts[0].letters[0].id):
-                return
-            in_doubt = False
-            sink.begin()
-            is_open = True
-            for part in parts:
-                _send(part, sink, flush=False)
-            for part in parts:
-                for documents in (self._letters(part), self._marks(part)):
-                    self._taken(sink.write(documents))
-            flushed = sink.flush(FLUSH_SECONDS)
-            for error in flushed.rejected.values():
-                if any(part.send and len(part.prepared.documents) for part in parts):
-                    raise RefusedError(error)
-            self._taken(flushed)
-            in_doubt = True
-            sink.commit({}, None, [])
-            is_open = False
-
-        try:
-            self._patiently(attempt)
-        except RefusedError:
-            self._patiently(abort)
-            raise
-
-    def _is_marked(self, letter: LetterId) -> bool:
-        reader, topic = self._stages.reader, self._stages.config.dead_letter_topic
-        return any(
-            isinstance(found := read_record(batch, row), StoredMark) and found.letter == letter
-            for batches in reader.read(dict.fromkeys(reader.partitions(topic), 0))
-            for batch in batches
-            for row in range(len(batch))
-        )
+        if self._transaction != "empty":
+            self.begin()
+        self._transaction = "used"
+        for part in parts:
+            _send(part, sink, flush=False)
+        for part in parts:
+            for documents in (self._letters(part), self._marks(part)):
+                self._taken(sink.write(documents))
+        flushed = sink.flush(FLUSH_SECONDS)
+        for error in flushed.rejected.values():
+            if any(part.send and len(part.prepared.documents) for part in parts):
+                raise RefusedError(error)
+        self._taken(flushed)
+        sink.commit({}, None, [])
+        self._transaction = "none"
 
     def _store(self, many: Sequence[Documents], sink: Sink) -> None:
         """Make letters or marks durable, outside any transaction."""

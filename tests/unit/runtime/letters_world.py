@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from prismlib.config.pipeline import pipeline_from
-from prismlib.errors import DecodeError, InvalidValueError, RecordError, SchemaDriftError
+from prismlib.errors import (
+    DecodeError,
+    FencedError,
+    InvalidValueError,
+    RecordError,
+    RetryableError,
+    SchemaDriftError,
+)
 from prismlib.records import Decoded, Encoded, Normalized, Partition, RecordBatch, Row
 from prismlib.runtime.assemble import RetryStages
 from prismlib.runtime.dead_letters import Letter, LetterBox
@@ -84,10 +91,11 @@ class Stage:
 
 
 class Steps:
-    """Wraps stages; before and after each call, ``at`` may do something."""
+    """Wraps stages; before and after each call, ``at`` may do something. ``reclaims``: see :class:`Reclaiming`."""
 
-    def __init__(self, at: Callable[[int, str], None]) -> None:
+    def __init__(self, at: Callable[[int, str], None], *, reclaims: bool = False) -> None:
         self._at = at
+        self.reclaims = reclaims
         self._count = itertools.count()
         self.dead = False
 
@@ -188,9 +196,8 @@ class LettersWorld:
         around: Callable[[Any], Any] = steps.around if steps else lambda stage: stage
         dead: Any = None
         if self.transactional:
-            sink: Any = MemoryTransactionalSink(
-                self.broker, "out", "_retry", buffers=self.buffers, refuses=self.stage.refuses
-            )
+            make = Reclaiming if steps is not None and steps.reclaims else MemoryTransactionalSink
+            sink: Any = make(self.broker, "out", "_retry", buffers=self.buffers, refuses=self.stage.refuses)
             if steps is not None:
                 sink = _Transactional(sink, steps)
         else:
@@ -212,6 +219,17 @@ class LettersWorld:
     def marks(self) -> list[dict[str, bytes | None]]:
         headers = (dict(record.headers or ()) for record in self.broker.records(DEAD) if record.value is None)
         return [found for found in headers if "prism.mark" in found]
+
+
+class Reclaiming(MemoryTransactionalSink):
+    """Fenced, it becomes the newest of its name again, as a Kafka sink does that has claimed the name last."""
+
+    def _current(self) -> Any:
+        try:
+            return super()._current()
+        except FencedError as error:
+            self._producer = self._broker.producer(f"{self.policy.stream}-{self._worker}")
+            raise RetryableError("the broker has ended the transaction") from error
 
 
 class _Transactional(_Stepping):

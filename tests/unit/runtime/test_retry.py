@@ -238,3 +238,39 @@ def test_filters_choose_what_is_retried() -> None:
     world.letter((0, 2), "two")
     world.retry(selection=Selection(reason="two")).run()
     assert numbers_of(world) == [2]
+
+
+def test_a_commit_that_failed_and_was_done_all_the_same_is_counted_once() -> None:
+    world = LettersWorld(transactional=True)
+    world.stage.bad = {"odd": "normalize"}
+    for n, fate in enumerate(["ok", "odd", "ok"]):
+        world.letter((0, n), fate)
+    world.letter((0, 9), topic="gone")
+    failed: list[str] = []
+
+    def at(_: int, what: str) -> None:
+        if what == "after commit" and not failed:
+            failed.append(what)
+            raise RetryableError("no answer")
+
+    report = world.retry(Steps(at)).run()
+    assert report.counts == {"delivered": 2, "dropped": 0, "failed": 1, "left": 1}
+    assert report.total == 4
+    assert numbers_of(world) == [0, 2]
+    assert len([letter for letter in world.open_letters() if letter.origin.stream == "in"]) == 1
+
+
+def test_a_sink_that_wins_its_name_back_looks_at_what_was_done_meanwhile() -> None:
+    world = LettersWorld(transactional=True)
+    for n in range(6):
+        world.letter((0, n))
+    entered: list[str] = []
+
+    def at(_: int, what: str) -> None:
+        if what == "commit" and not entered:
+            entered.append(what)
+            assert world.retry(limit=4).run().counts["delivered"] == 4
+
+    report = world.retry(Steps(at, reclaims=True)).run()
+    assert numbers_of(world) == list(range(6))
+    assert (report.done, report.total) == (6, 6)

@@ -27,6 +27,9 @@ class _Impatient:
     def next(self, retry_after: float | None = None) -> float:
         return 0.0
 
+    def reset(self) -> None:
+        pass
+
 
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,13 +58,15 @@ class Model:
     def trouble(self) -> Steps:
         """Something at a random step: a kill, another retry, or servers that fail before or after they did it."""
         rng, at = self.rng, self.rng.randrange(60)
-        what = rng.choice(["kill", "other", "flaky", "nothing"])
+        what = rng.choice(["kill", "other", "others", "flaky", "nothing"])
 
         def step(number: int, name: str) -> None:
             if what == "flaky" and rng.random() < 0.05 and name not in {"open", "after open", "after begin", "close"}:
                 if name == "after close" or (name == "after write" and not self.world.transactional):
                     return
                 raise RetryableError("the servers are away")
+            if what == "others" and rng.random() < 0.03:
+                self.world.retry(limit=rng.choice([None, 2])).run()
             if number != at:
                 return
             if what == "kill":
@@ -69,7 +74,7 @@ class Model:
             if what == "other":
                 self.world.retry().run()
 
-        return Steps(step)
+        return Steps(step, reclaims=rng.random() < 0.5)
 
     def one_retry(self) -> None:
         stage = self.world.stage
