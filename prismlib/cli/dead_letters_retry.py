@@ -33,7 +33,10 @@ _WOULD: dict[Result, str] = {
 }
 
 
-@click.command(epilog="Example: prism dead-letters retry pipelines/air-traffic.toml --reason truncated --yes")
+@click.command(
+    short_help="Retry dead letters; a dry run unless --yes.",
+    epilog="Example: prism dead-letters retry pipelines/air-traffic.toml --reason truncated --yes",
+)
 @pipeline_argument
 @selection_options
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Retry at most this many letters.")

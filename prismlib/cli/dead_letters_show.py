@@ -18,7 +18,7 @@ from prismlib.contracts.registry import RegisteredSchema
 from prismlib.errors import ConfigError, PrismError
 from prismlib.plugin.manager import Plugins
 from prismlib.records import Explanation
-from prismlib.runtime.assemble import whole_decoder
+from prismlib.runtime.assemble import fields_behind, whole_decoder
 from prismlib.runtime.letter_view import (
     FoundLetter,
     contents,
@@ -29,7 +29,7 @@ from prismlib.runtime.letter_view import (
     jsonable,
     writer_schema,
 )
-from prismlib.runtime.letters import LetterId, StoredLetter
+from prismlib.runtime.letters import LetterId, StoredLetter, field_pattern
 from prismlib.stages import Decoder
 
 _AROUND: Final = 64  # bytes shown before and after the one at fault
@@ -65,6 +65,25 @@ class Decoders:
                 )
         raise ConfigError(f"{loaded.pipeline.path} has no route for the topic {topic} any more")
 
+    def behind(self, letter: StoredLetter) -> frozenset[str]:
+        """The fields of the record that the event's field at fault is made of."""
+        loaded, resolved = self._found.loaded, self._found.resolved
+        field = field_pattern(letter.last.field).replace("[]", "")
+        for route in resolved.routes:
+            if route.topic == letter.origin.stream and field and letter.last.stage != "decode":
+                try:
+                    return fields_behind(
+                        field,
+                        route,
+                        resolved,
+                        self._plugins,
+                        registry=loaded.registry,
+                        storage=loaded.project.storage_path,
+                    )
+                except PrismError:
+                    return frozenset()  # a mapping that cannot be built now; `prism check` says why
+        return frozenset()
+
 
 @click.command(epilog="Example: prism dead-letters show pipelines/air-traffic.toml 0-57")
 @pipeline_argument
@@ -85,11 +104,13 @@ def show(app: App, pipeline: Path, letter: str, as_json: bool) -> None:  # noqa:
             all_of_them = command("list", pipeline, "--ids")
             raise ConfigError(f"there is no dead letter {wanted} in {topic}; `{all_of_them}` names all")
         schema = writer_schema(found.loaded.registry, one.letter.schema_id)
-        explanation = _explained(Decoders(found, app.plugins), one.letter)
+        decoders = Decoders(found, app.plugins)
+        explanation = _explained(decoders, one.letter)
+        behind = decoders.behind(one.letter)
     if as_json:
         print_json(_document(one, schema, explanation))
     else:
-        for line in _lines(one, schema, explanation):
+        for line in _lines(one, schema, explanation, behind):
             click.echo(line, color=colour(sys.stdout))
         _print_end(one, pipeline)
 
@@ -105,7 +126,9 @@ def _explained(decoders: Decoders, letter: StoredLetter) -> Explanation | str:
 # --- for people ----------------------------------------------------------------------------------------------------------
 
 
-def _lines(found: FoundLetter, schema: RegisteredSchema | str, explanation: Explanation | str) -> Iterator[str]:
+def _lines(
+    found: FoundLetter, schema: RegisteredSchema | str, explanation: Explanation | str, behind: frozenset[str]
+) -> Iterator[str]:
     letter = found.letter
     yield click.style(f"dead letter {letter.id} of {letter.pipeline}: {_fate(found)}", bold=True)
     where = f"{letter.origin} offset {letter.offset}" + (f" of epoch {letter.epoch}" if letter.epoch else "")
@@ -130,21 +153,21 @@ def _lines(found: FoundLetter, schema: RegisteredSchema | str, explanation: Expl
         yield f"the record cannot be decoded: {printable(explanation)}"
         yield from _dump(letter.value, None)
     else:
-        yield from _record(letter, letter.value, explanation)
+        yield from _record(letter, letter.value, explanation, behind)
 
 
-def _record(letter: StoredLetter, value: bytes, explanation: Explanation) -> Iterator[str]:
+def _record(letter: StoredLetter, value: bytes, explanation: Explanation, behind: frozenset[str]) -> Iterator[str]:
     error = explanation.error
     yield click.style("the record, as far as it can be decoded now" if error else "the record, decoded now", bold=True)
     width = min(40, max((len(path) for path, _ in explanation.fields), default=0))
     marked = False
     for path, one in explanation.fields:
         line = f"{printable(path):<{width}}  {_value(one)}"
-        at_fault = is_at_fault(path, letter, error)
+        at_fault = is_at_fault(path, letter, error, behind)
         marked |= at_fault
         yield click.style(f"> {line}", fg="red") if at_fault else f"  {line}"
     if letter.last.field and not marked and not error:
-        of = " of the event" if letter.last.stage in {"encode", "write"} else ""
+        of = "" if letter.last.stage == "decode" else " of the event"
         yield click.style(printable(f"> {letter.last.field}{of} is at fault, see above"), fg="red")
     if error is not None:
         at = "" if explanation.at is None else f" at byte {explanation.at}"

@@ -213,6 +213,28 @@ def whole_decoder(
     return decoder
 
 
+def fields_behind(
+    field: str,
+    route: ResolvedRoute,
+    resolved: ResolvedPipeline,
+    plugins: Plugins,
+    *,
+    registry: Registry | None,
+    storage: Path | None = None,
+) -> frozenset[str]:
+    """The fields of a record that a field of its event is made of, as far as the route's mapping can tell.
+
+    Raises:
+        ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
+    """
+    if route.normalizer is None:
+        return frozenset()
+    builder = _Builder(plugins, resolved.config, RETRY_WORKER, registry, storage)
+    normalizer: Normalizer = builder.stage(route.normalizer, topics=(route.topic,))
+    uses = getattr(normalizer, "uses", ())
+    return frozenset(use.field for use in uses if use.where.endswith(f": event.{field}"))
+
+
 def _delivering(builder: _Builder, resolved: ResolvedPipeline) -> tuple[Sink, dict[str, Route], Sink | None]:
     """The sink, the routes to it, and where dead letters go beside a sink without transactions."""
     sink: Sink = builder.stage(resolved.sink, role="sink")

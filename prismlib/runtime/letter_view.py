@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, cast
@@ -101,9 +101,9 @@ def decode(decoder: Decoder, letter: StoredLetter) -> tuple[Any, RecordError | S
     return decoded.rows[0], decoded.errors.get(0)
 
 
-def is_at_fault(path: str, letter: StoredLetter, error: PrismError | None) -> bool:
-    """Whether a field is the one that a letter, or the attempt to decode it now, names."""
-    named = [letter.last.field, error.field if isinstance(error, RecordError) else None]
+def is_at_fault(path: str, letter: StoredLetter, error: PrismError | None, behind: Collection[str] = ()) -> bool:
+    """Whether a field is the one that a letter, or the attempt to decode it now, names, or one of those behind it."""
+    named = [letter.last.field, error.field if isinstance(error, RecordError) else None, *behind]
     for field in filter(None, named):
         if path == field or path.startswith((f"{field}.", f"{field}[")) or path == field_pattern(field):
             return True
