@@ -317,6 +317,18 @@ def scan(
     return index
 
 
+def look_for_marks(reader: StreamReader, index: LetterIndex) -> None:
+    """Take in the marks that were written since; letters that are newer than the index stay out. Raises RetryableError."""
+    places = reader.partitions(index.topic)
+    for batches in reader.read({place: index.ends.get(place.index, 0) for place in places}):
+        for batch in batches:
+            for row in range(len(batch)):
+                found = read_record(batch, row)
+                if isinstance(found, StoredMark) and index.find(found.letter) is not None:
+                    index.mark(found)
+            index.ends[batch.partition.index] = batch.next_offset
+
+
 def whole(reader: StreamReader, topic: str) -> dict[Partition, int]:
     """Where reading of a whole dead letter topic starts.
 

@@ -18,8 +18,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final, Literal, TypeAlias, TypeVar
@@ -33,12 +32,12 @@ from prismlib.errors import (
 )
 from prismlib.records import RecordBatch
 from prismlib.runtime.assemble import RetryStages
-from prismlib.runtime.letter_index import MAX_REASONS, LetterIndex, Reason, scan
+from prismlib.runtime.letter_index import MAX_REASONS, LetterIndex, Reason, look_for_marks, scan
 from prismlib.runtime.letters import LetterId, Selection, StoredLetter, field_pattern
 from prismlib.runtime.retries import Backoff
 from prismlib.runtime.route import Destination, Route, prepare
 from prismlib.runtime.settlement import Failure, Part, RefusedError, Settlement
-from prismlib.stages import Sink
+from prismlib.stages import Sink, Transactional
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -163,10 +162,11 @@ class Retry:
         self._stop = threading.Event()
         policy = stages.sink.policy
         self._destination = Destination(policy.stream, policy.versioned, stages.config.key_fixes_partition)
-        self._window = (min(WINDOW_LETTERS, policy.max_documents), min(WINDOW_BYTES, policy.max_bytes))
+        self._letters = WINDOW_LETTERS  # fewer while a record is looked for that the servers refuse
         self._culprits: dict[LetterId, RecordError] = {}
         self._older: dict[LetterId, list[LetterId]] = {}
         self._settlement = Settlement(stages, self._patiently)
+        self._lost: Sequence[Part] = ()
         self._lost_since: float | None = None
         self._backoff = Backoff(first=0.2, longest=5.0)
 
@@ -208,46 +208,69 @@ class Retry:
 
     def _run(self) -> None:
         try:
-            index = self._patiently(self._scan)
-            ends = index.ends  # what is written from here on is for the next retry, new letters of this one among it
-            while True:
-                rows = array(
-                    "i", (row for row in index.in_order() if index.id(row).offset < ends[index.id(row).partition])
-                )
-                rows = rows if self._limit is None else rows[: self._limit - self.report.done]
-                self.report.total = self.report.done + len(rows)
-                self._progress(self.report)
-                try:
-                    for window in self._windows(index, rows):
-                        self._go_on()
-                        self._retry(index, window)
-                        self._lost_since = None
-                        self._backoff.reset()
-                        self._progress(self.report)
-                    break
-                except _LostError as lost:
-                    index = self._look_again(lost)
+            index = self._patiently(self._scan)  # what is written from here on is for the next retry
+            while not self._all_of(index):
+                self._patiently(self._settlement.begin)
+                self._patiently(lambda: look_for_marks(self._stages.reader, index))
+                self._take_stock(index)
         except _StoppedError:
             self.report.stopped = True
 
-    def _look_again(self, lost: _LostError) -> LetterIndex:
-        """After a transaction failed: become the only one again, and see what was done, by this retry and by others.
+    def _all_of(self, index: LetterIndex) -> bool:
+        """Retry what is open; False when a transaction failed.
 
-        In that order: whoever fenced this one out could otherwise settle letters between the look and the next transaction.
+        Then this must become the only retry again, and look at what was done, by itself and by others. In that order:
+        whoever had the sink meanwhile could otherwise settle letters between the look and the next transaction.
         """
-        self._lost_since = self._lost_since or time.monotonic()
-        if time.monotonic() - self._lost_since > self._patience:
-            raise lost.error
-        log.warning("a transaction failed, looking again at what is open", extra={"reason": str(lost.error)})
-        if self._stop.wait(self._backoff.next(lost.error.retry_after)):
-            raise _StoppedError
-        self._patiently(self._settlement.begin)
-        index = self._patiently(self._scan)
-        self.report.forget_left()  # they are open, and come again
-        for part in lost.parts:
+        rows = index.in_order()
+        rows = rows if self._limit is None else rows[: self._limit - self.report.done]
+        self.report.total = self.report.done + len(rows)
+        self._progress(self.report)
+        at = 0
+        try:
+            while at < len(rows):
+                self._go_on()
+                window = self._window(index, rows, at)
+                at += len(window)
+                self._retry(index, window)
+                self._letters = min(WINDOW_LETTERS, self._letters * 2)
+                self._lost_since = None
+                self._backoff.reset()
+                self._progress(self.report)
+        except RefusedError as refused:
+            if len(window) == 1:
+                self._culprits[index.id(window[0])] = refused.error
+            self._letters = max(1, len(window) // 2)
+            return False
+        except _LostError as lost:
+            self._lost_since = self._lost_since or time.monotonic()
+            if time.monotonic() - self._lost_since > self._patience:
+                raise lost.error from lost
+            log.warning("a transaction failed, looking again at what is open", extra={"reason": str(lost)})
+            if self._stop.wait(self._backoff.next(lost.error.retry_after)):
+                raise _StoppedError from lost
+            self._lost = lost.parts
+            return False
+        return True
+
+    def _take_stock(self, index: LetterIndex) -> None:
+        """Count letters of a transaction that failed and was done all the same; those that were left come again."""
+        self.report.forget_left()
+        for part in self._lost:
             rows = [index.find(letter.id) for letter in part.letters]
             self._count(part, [i for i, row in enumerate(rows) if row is not None and index.is_settled(row)])
-        return index
+        self._lost = ()
+
+    def _window(self, index: LetterIndex, rows: Sequence[int], start: int) -> Sequence[int]:
+        """The next letters that go together."""
+        policy = self._stages.sink.policy
+        most, size, stop = min(WINDOW_BYTES, policy.max_bytes), 0, start
+        while stop < len(rows) and stop - start < min(self._letters, policy.max_documents):
+            size += index.size(rows[stop])
+            if size > most and stop > start:
+                break
+            stop += 1
+        return rows[start:stop]
 
     def _scan(self) -> LetterIndex:
         def scanned(count: int) -> None:
@@ -260,19 +283,6 @@ class Retry:
     def _go_on(self) -> None:
         if self._stop.is_set():
             raise _StoppedError
-
-    def _windows(self, index: LetterIndex, rows: Sequence[int]) -> Iterator[list[int]]:
-        letters, most = self._window
-        window: list[int] = []
-        size = 0
-        for row in rows:
-            if window and (len(window) == letters or size + index.size(row) > most):
-                yield window
-                window, size = [], 0
-            window.append(row)
-            size += index.size(row)
-        if window:
-            yield window
 
     def _retry(self, index: LetterIndex, rows: Sequence[int]) -> None:
         found = self._patiently(lambda: index.load(self._stages.reader, rows))
@@ -288,22 +298,15 @@ class Retry:
     # --- preparing -----------------------------------------------------------------------------------------------------
 
     def _deliver(self, letters: Sequence[StoredLetter]) -> None:
-        """Prepare letters and write what became of them; halves them when the servers refuse one of a transaction."""
+        """Prepare letters and write what became of them. Raises RefusedError, _LostError."""
         parts, left = self._patiently(lambda: self._prepare(letters))
         if self.report.written:
             try:
                 self._settlement.write(parts)
             except RetryableError as error:
+                if not isinstance(self._stages.sink, Transactional):
+                    raise
                 raise _LostError(parts, error) from error
-            except RefusedError as refused:
-                if len(letters) == 1:
-                    self._culprits[letters[0].id] = refused.error
-                    self._deliver(letters)
-                else:
-                    middle = len(letters) // 2
-                    self._deliver(letters[:middle])
-                    self._deliver(letters[middle:])
-                return
         for part in parts:
             self._count(part, range(len(part.letters)))
         for one in left:

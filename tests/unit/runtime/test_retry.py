@@ -274,3 +274,18 @@ def test_a_sink_that_wins_its_name_back_looks_at_what_was_done_meanwhile() -> No
     report = world.retry(Steps(at, reclaims=True)).run()
     assert numbers_of(world) == list(range(6))
     assert (report.done, report.total) == (6, 6)
+
+
+@BOTH
+def test_a_sink_that_stays_away_ends_the_retry_and_nothing_is_marked(*, transactional: bool) -> None:
+    world = LettersWorld(transactional=transactional)
+    world.letter((0, 1))
+
+    def at(_: int, what: str) -> None:
+        if what == "write":
+            raise RetryableError("nobody answers")
+
+    with pytest.raises(RetryableError, match="nobody answers"):
+        world.retry(Steps(at), patience=0.2).run()
+    assert world.marks() == []
+    assert world.retry().run().counts["delivered"] == 1

@@ -82,7 +82,7 @@ class Model:
             del stage.bad[self.rng.choice(list(stage.bad))]  # somebody mends the mapping
         selection = Selection(reason=self.rng.choice([None, None, *FATES]))
         retry = self.world.retry(self.trouble(), selection=selection, limit=self.rng.choice([None, None, 3]))
-        retry._window = (self.rng.choice([1, 2, 1000]), 1 << 20)
+        retry._letters = self.rng.choice([1, 2, 1000])
         with suppress(FencedError):
             try:
                 retry.run()
