@@ -28,6 +28,7 @@ from prismlib.errors import ConfigError, PrismError
 
 COMMANDS = {
     "check": "prismlib.cli.check:check",
+    "dead-letters": "prismlib.cli.dead_letters:dead_letters",
     "plugins": "prismlib.cli.plugins:plugins",
     "run": "prismlib.cli.run:run",
     "setup": "prismlib.cli.setup:setup",

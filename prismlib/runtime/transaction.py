@@ -128,7 +128,7 @@ class TransactionDelivery:
                     Letter(batch, prepared.rows[position], "write", error)
                     for position, error in sorted(result.rejected.items())
                 ]
-            self._limit.count(len(batch), len(rejected))
+            self._limit.count(len(batch), rejected)
             if rejected:
                 letters = self._letters.documents(rejected)
                 refused = self._sink.write(letters)

@@ -105,7 +105,7 @@ class WritesDelivery:
             return
         ticket = self._progress.track(prepared.batch)
         self._counters.read += len(prepared.batch)
-        self._limit.count(len(prepared.batch), len(prepared.letters))
+        self._limit.count(len(prepared.batch), prepared.letters)
         self._refused += [(ticket, letter) for letter in prepared.letters]
         if prepared.dropped:
             self._counters.dropped += len(prepared.dropped)
@@ -206,11 +206,13 @@ class WritesDelivery:
         unsettled = set(again)
         if result.rejected:
             unsettled |= result.rejected.keys()
+            refused: list[Letter] = []
             for position, refusal in sorted(result.rejected.items()):
                 ticket, row = write.place(position)
+                refused.append(Letter(ticket.batch, row, "write", refusal))
                 if ticket.live:
-                    self._refused.append((ticket, Letter(ticket.batch, row, "write", refusal)))
-            self._limit.count(0, len(result.rejected))
+                    self._refused.append((ticket, refused[-1]))
+            self._limit.count(0, refused)
         self._settle(write, unsettled)
         if again:
             self._counters.retried += len(again)

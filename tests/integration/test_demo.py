@@ -77,4 +77,4 @@ def test_real_servers_get_every_record() -> None:
         "dead_letters": 0,
         "backend": "kafka+elasticsearch",
     }
-    assert "schema registry at http://127.0.0.1" in shown
+    assert "schema registry at http://127.0.0.1" in " ".join(shown.split())
