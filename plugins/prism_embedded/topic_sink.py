@@ -101,6 +101,21 @@ class EmbeddedTopicSink:
 
     def commit(self, next_offsets: Mapping[Partition, int], member: object, ledger_rows: Sequence[LedgerRow]) -> None:
         """Write everything, unless the worker was replaced, or a lease of its source is lost."""
+        reader = self._reader(member) if next_offsets else None
+        with self._database.transaction() as connection:
+            self._require_claim(connection)
+            lost = group.lost(connection, reader, next_offsets) if reader else ()
+            if lost:
+                raise RetryableError(f"{', '.join(map(str, sorted(lost)))} went to another worker; nothing was written")
+            for documents in self._open:
+                append_documents(connection, self._path, documents, self._turns)
+            if reader:
+                offsets = ((reader.leases[p].number, offset) for p, offset in next_offsets.items())
+                group.commit_offsets(connection, reader.group, offsets)
+            ledger.save(connection, self._pipeline, ledger.STREAM, ledger_rows)
+        self._open.clear()
+
+    def _reader(self, member: object) -> Member:
         if not isinstance(member, Member):
             raise StageContractError(
                 f"the embedded sink can commit offsets of an embedded source only, not of {type(member).__name__}"
@@ -109,18 +124,7 @@ class EmbeddedTopicSink:
             raise FatalError(
                 f"source and sink are two files, {member.file} and {self._path}: one transaction cannot span both"
             )
-        with self._database.transaction() as connection:
-            self._require_claim(connection)
-            lost = group.lost(connection, member, next_offsets)
-            if lost:
-                raise RetryableError(f"{', '.join(map(str, sorted(lost)))} went to another worker; nothing was written")
-            for documents in self._open:
-                append_documents(connection, self._path, documents, self._turns)
-            group.commit_offsets(
-                connection, member.group, ((member.leases[p].number, offset) for p, offset in next_offsets.items())
-            )
-            ledger.save(connection, self._pipeline, ledger.STREAM, ledger_rows)
-        self._open.clear()
+        return member
 
     def abort(self) -> None:
         """Drop everything since ``begin``."""

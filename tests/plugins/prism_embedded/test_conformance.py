@@ -15,9 +15,11 @@ from prism_embedded.database import Database
 from prism_embedded.dead_letters import EmbeddedDeadLetters
 from prism_embedded.index_sink import EmbeddedIndexSink
 from prism_embedded.indices import create
+from prism_embedded.reader import EmbeddedReader
 from prism_embedded.source import EmbeddedSource
 from prism_embedded.topic_sink import EmbeddedTopicSink
 from prismlib.stages import Sink, Source
+from prismlib.testing.reader_conformance import ReaderConformance
 from prismlib.testing.sink_conformance import SOURCE, LedgerConformance, SinkConformance, TransactionalConformance
 from prismlib.testing.source_conformance import Recorder, SourceConformance, Written
 
@@ -32,7 +34,7 @@ class Files:
     def __init__(self, folder: Path) -> None:
         self.log = EmbeddedLog(folder)
         self.path = self.log.path
-        self.opened: list[Source | Sink] = []
+        self.opened: list[Source | Sink | EmbeddedReader] = []
 
     def close(self) -> None:
         for stage in self.opened:
@@ -194,5 +196,29 @@ class TestEmbeddedDeadLetters(SinkConformance):
     @pytest.fixture
     def harness(self, tmp_path: Path) -> Iterator[DeadLettersHarness]:
         harness = DeadLettersHarness(tmp_path)
+        yield harness
+        harness.close()
+
+
+class ReaderHarness(SourceHarness):
+    def create_stream(self, partitions: int) -> str:
+        return self.create_topic(partitions)
+
+    def transaction(self, stream: str, partition: int, records: Sequence[Written]) -> None:
+        """One is in memory until it is committed, so that none can be met while it is open."""
+
+    def make_reader(self) -> EmbeddedReader:
+        reader = EmbeddedReader(self.path)
+        self.opened.append(reader)
+        return reader
+
+    def unreachable(self) -> None:
+        """Who holds the write lock keeps no reader out."""
+
+
+class TestEmbeddedReader(ReaderConformance):
+    @pytest.fixture
+    def harness(self, tmp_path: Path) -> Iterator[ReaderHarness]:
+        harness = ReaderHarness(tmp_path)
         yield harness
         harness.close()
