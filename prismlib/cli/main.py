@@ -17,6 +17,7 @@ from prismlib.cli.ends import run_to_its_end
 
 COMMANDS = {
     "check": "prismlib.cli.check:check",
+    "dead-letters": "prismlib.cli.dead_letters:dead_letters",
     "plugins": "prismlib.cli.plugins:plugins",
     "run": "prismlib.cli.run:run",
     "schema": "prismlib.cli.schema:schema",

