@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from prismlib.cli.schema_stale import StaleContracts
 from prismlib.contracts.check import Proposal, Question, Version
 from prismlib.contracts.consumers import read_consumer, read_consumers
 from prismlib.contracts.directory import DirectoryRegistry
@@ -87,7 +88,7 @@ def questions(asked: Asked, now: datetime) -> Iterator[Iterator[Question | Subje
                 raise ConfigError(f"--against {asked.against}: write git:REVISION, such as git:origin/main")
             at = stack.enter_context(folder_at(asked.against.removeprefix(_GIT), root))
             base = DirectoryRegistry(at)
-        found = _in_folder(asked, repository, folder, base)
+        found = map(StaleContracts(repository.base).look, _in_folder(asked, repository, folder, base))
         yield found if seconds is None else (_inside(one, folder, seconds, now) for one in found)
 
 
