@@ -33,6 +33,7 @@ class EnumType:
     Attributes:
         name: within its package, such as ``Order.Status``.
         full_name: with the package.
+        main: whether it is defined in the schema itself, and not in what it imports.
         values: the names of each number, in the order of the file; more than one name where aliases are allowed.
         closed: whether a number that it has not got is kept out of the field.
         reserved: numbers that it says nobody may use again.
@@ -40,6 +41,7 @@ class EnumType:
 
     name: str
     full_name: str
+    main: bool
     values: dict[int, list[str]]
     closed: bool
     reserved: Ranges
@@ -94,14 +96,15 @@ class Field:
 
     @property
     def type_name(self) -> str:
-        """Of the value, as a .proto names it."""
+        """Of the value, as a .proto names it; what the file itself defines without the package."""
         entry = self.entry
         if entry is not None:
             return f"map<{entry[0].type_name}, {entry[1].type_name}>"
         if self.message is not None:
-            return self.message.full_name if self.type == MESSAGE else f"group {self.message.full_name}"
+            name = self.message.name if self.message.main else self.message.full_name
+            return name if self.type == MESSAGE else f"group {name}"
         if self.enum is not None:
-            return self.enum.full_name
+            return self.enum.name if self.enum.main else self.enum.full_name
         return SCALARS[self.type]
 
     def __str__(self) -> str:
