@@ -85,6 +85,30 @@ class Field:
     checked: bool
     message: Message | None = None
     enum: EnumType | None = None
+    _shape: tuple[object, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """All that a rule looks at but for what is inside messages and enums: between equal shapes no rule finds anything."""
+        if self._shape is None:
+            held: object = None
+            if self.message is not None:
+                entry = self.entry
+                named = self.message.name if self.message.main else self.message.full_name
+                held = named if entry is None else (entry[0].shape, entry[1].shape)
+            self._shape = (
+                self.name,
+                self.type,
+                self.label,
+                self.repeated,
+                self.presence,
+                self.required,
+                self.oneof,
+                self.default,
+                self.checked,
+                held,
+            )
+        return self._shape
 
     @property
     def entry(self) -> tuple[Field, Field] | None:

@@ -89,8 +89,12 @@ class _Walk:
         yield pair
         reads, writes, place = pair.reader.fields, pair.writer.fields, pair.place
         for number, one in reads.items():
-            here = place.field_step(one.name)
             written = writes.get(number)
+            if written is not None and one.shape == written.shape:
+                if one.message is not None or one.enum is not None:
+                    yield from self._inside(one, written, place)
+                continue
+            here = place.field_step(one.name)
             if written is None:
                 yield UnwrittenField(one, pair, here)
             else:
@@ -107,6 +111,17 @@ class _Walk:
             yield from self._types(reads[1], writes[1], "the value of ", place)
             return
         yield Types(reader, writer, part, place)
+        yield from self._held(reader, writer, place)
+
+    def _inside(self, reader: Field, writer: Field, place: Place) -> Iterator[Pair]:
+        """What fields of one shape hold."""
+        reads, writes = reader.entry, writer.entry
+        if reads is not None and writes is not None:
+            yield from self._held(reads[1], writes[1], place.field_step(reader.name))
+        else:
+            yield from self._held(reader, writer, place.field_step(reader.name))
+
+    def _held(self, reader: Field, writer: Field, place: Place) -> Iterator[Pair]:
         if reader.message is not None and writer.message is not None:
             if reader.type == writer.type and not _same_of_library(reader.message, writer.message):
                 self._meet(Messages(reader.message, writer.message, place))
