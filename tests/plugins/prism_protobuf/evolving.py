@@ -110,27 +110,6 @@ class FileSpec:
             pool.AddSerializedFile(file.SerializeToString())
         return message_factory.GetMessageClass(pool.FindMessageTypeByName("p.M"))
 
-    def text(self) -> str:
-        """As a .proto; what cannot be written otherwise is left to the descriptor."""
-        lines = [f'syntax = "{self.syntax}";', "package p;"]
-        for name, fields in self.messages.items():
-            lines.append(f"message {name} {{")
-            lines += [f"  reserved {number};" for number in sorted(self.reserved[name] - {f.number for f in fields})]
-            lines += [self._line(one) for one in fields]
-            lines.append("}")
-        values = " ".join(f"{name} = {number};" for number, name in self.values.items())
-        reserved = "".join(f" reserved {number};" for number in sorted(self.reserved["E"] - self.values.keys()))
-        return "\n".join([*lines, f"enum E {{ {values}{reserved} }}", ""])
-
-    def _line(self, one: FieldSpec) -> str:
-        if one.key:
-            return f"  map<{one.key}, {one.type}> {one.name} = {one.number};"
-        if one.oneof:
-            return f"  oneof {one.oneof} {{ {one.type} {one.name} = {one.number}; }}"
-        label = "" if one.label == "implicit" else f"{one.label} "
-        default = f" [default = {one.default}]" if one.default and self.syntax == "proto2" else ""
-        return f"  {label}{one.type} {one.name} = {one.number}{default};"
-
 
 scalars = st.sampled_from(sorted(TYPES))
 types = st.one_of(scalars, st.sampled_from(HELD))
@@ -328,7 +307,8 @@ def _differing(written: Any, read: Any, path: str) -> str | None:
     if hasattr(written, "DESCRIPTOR") and hasattr(read, "DESCRIPTOR"):
         return differing(written, read, path) if written.ListFields() or read.ListFields() else None
     if hasattr(written, "items") or hasattr(read, "items"):
-        return _tables(_table(written), _table(read), path)
+        one, other = _table(written), _table(read)
+        return None if one is None or other is None else _tables(one, other, path)
     if hasattr(written, "append") or hasattr(read, "append"):
         if not (hasattr(written, "append") and hasattr(read, "append")) or len(written) != len(read):
             return path
@@ -339,14 +319,16 @@ def _differing(written: Any, read: Any, path: str) -> str | None:
     return None if same else path
 
 
-def _table(value: Any) -> dict[Any, Any]:
-    """A map, or the list of messages that is the same on the wire."""
+def _table(value: Any) -> dict[Any, Any] | None:
+    """A map, or the list of messages that is the same on the wire; None where these have no key or no value any more."""
     if hasattr(value, "items"):
         return {key: value[key] for key in value}
     table = {}
     for one in value:
-        key, held = one.DESCRIPTOR.fields_by_number[1], one.DESCRIPTOR.fields_by_number[2]
-        table[getattr(one, key.name)] = getattr(one, held.name)
+        names = {number: field.name for number, field in one.DESCRIPTOR.fields_by_number.items()}
+        if not {1, 2} <= names.keys():
+            return None
+        table[getattr(one, names[1])] = getattr(one, names[2])
     return table
 
 
