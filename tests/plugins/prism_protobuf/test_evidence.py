@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,9 @@ MODULES = Path(__file__).parents[3] / "plugins" / "prism_protobuf" / "compatibil
 AGREEMENTS = {"PRO013"}
 """Where the policy ``confluent`` passes what may not parse, because Confluent does; the page of each rule says so."""
 
-SETTINGS = settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(
+    max_examples=int(os.environ.get("PRISM_FUZZ", "500")), deadline=None, suppress_health_check=list(HealthCheck)
+)
 
 
 def failing(found: list[Difference], policy: Policy) -> list[Difference]:
