@@ -107,6 +107,22 @@ def test_proto2_and_proto3_stay_what_they_are() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "imported",
+    [
+        'syntax = "proto3"; package q; message Q { int32 a = 1; string b = 2; enum E { A = 0; } E e = 3; }',
+        'edition = "2023"; package q; message Q { R r = 1 [features.message_encoding = DELIMITED]; } message R { int32 a = 1; }',
+        'syntax = "proto2"; package q; message Q { repeated group R = 1 { optional int32 a = 1; optional Q q = 2; } }',
+    ],
+)
+@pytest.mark.parametrize("syntax", ["proto2", "proto3"])
+def test_an_import_of_another_syntax_keeps_its_meaning(syntax: str, imported: str) -> None:
+    text = f'syntax = "{syntax}"; package p; import "q.proto"; message M {{ repeated q.Q q = 1; }}'
+    contract = derive(["*"], text, {"q.proto": imported})
+    assert consumer_findings(contract, text, {"q.proto": imported}) == []
+    assert consumer_findings(derive(["*"], contract, {}), text, {"q.proto": imported}) == []
+
+
 def test_names_never_meet() -> None:
     """Imported types of one name, values of enums of one name, and fields that hide a package or a type."""
     one = 'syntax = "proto3"; package a.b; enum E { UNKNOWN = 0; } message T { E e = 1; google g = 2; message google { int32 x = 1; } }'
