@@ -89,7 +89,7 @@ class Field:
 
     @property
     def shape(self) -> tuple[object, ...]:
-        """All that a rule looks at but for what is inside messages and enums: between equal shapes no rule finds anything."""
+        """All that a rule looks at but for what is inside messages and enums."""
         if self._shape is None:
             held: object = None
             if self.message is not None:

@@ -90,7 +90,8 @@ class _Walk:
         reads, writes, place = pair.reader.fields, pair.writer.fields, pair.place
         for number, one in reads.items():
             written = writes.get(number)
-            if written is not None and one.shape == written.shape:
+            # a required enum is looked into, since there what is inside can be fatal
+            if written is not None and one.shape == written.shape and not (one.required and one.enum):
                 if one.message is not None or one.enum is not None:
                     yield from self._inside(one, written, place)
                 continue
