@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
-from prismlib.contracts.compatibility import MODES, Direction, Found, compare, fails
+from prismlib.contracts.compatibility import MODES, Direction, Found, compare, differences, fails
 from prismlib.contracts.consumers import Consumer
 from prismlib.contracts.core_rules import CORE_RULES
 from prismlib.contracts.format import SchemaFormat, SchemaText
@@ -182,7 +182,7 @@ class _Check:
 
     def _read_by(self, contract: Any, writer: Any) -> list[Found]:
         direction: Direction = "consumer reads new"
-        return [Found(d, direction, 0) for d in self._format.can_read(reader=contract, writer=writer)]
+        return [Found(d, direction, 0) for d in differences(self._format, contract, writer, "writer")]
 
     # --- judging -------------------------------------------------------------------------------------------------------
 
@@ -248,10 +248,10 @@ class _Check:
         policy: Policy = self._question.subject.profile
         latest = self._versions[-1][1]
 
-        def readable(reader: Any, writer: Any) -> bool:
-            return not any(fails(self._format, d, policy) for d in self._format.can_read(reader=reader, writer=writer))
+        def readable(reader: Any, writer: Any, newer: Literal["reader", "writer"]) -> bool:
+            return not any(fails(self._format, d, policy) for d in differences(self._format, reader, writer, newer))
 
-        backward, forward = readable(self._new, latest), readable(latest, self._new)
+        backward, forward = readable(self._new, latest, "reader"), readable(latest, self._new, "writer")
         if backward and forward:
             return "producers and consumers can deploy in any order: each reads what the other writes"
         if backward:

@@ -72,10 +72,19 @@ def compare(fmt: SchemaFormat[P], mode: Mode, new: P, history: Sequence[tuple[in
     found: list[Found] = []
     for version, old in history if mode.transitive else history[-1:]:
         if mode.new_reads_old:
-            found += [Found(d, "new reads old", version) for d in fmt.can_read(reader=new, writer=old)]
+            found += [Found(d, "new reads old", version) for d in differences(fmt, new, old, "reader")]
         if mode.old_reads_new:
-            found += [Found(d, "old reads new", version) for d in fmt.can_read(reader=old, writer=new)]
+            found += [Found(d, "old reads new", version) for d in differences(fmt, old, new, "writer")]
     return found
+
+
+def differences(fmt: SchemaFormat[P], reader: P, writer: P, newer: Literal["reader", "writer"]) -> list[Difference]:
+    """Everything that stands between two schemas of which one is known to be the newer.
+
+    Raises:
+        ContractError: it could not be decided.
+    """
+    return [one for one in fmt.can_read(reader=reader, writer=writer) if one.newer in (None, newer)]
 
 
 def fails(fmt: SchemaFormat[P], difference: Difference, policy: Policy) -> bool:

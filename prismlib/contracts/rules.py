@@ -51,9 +51,12 @@ class Difference:
             ``/fields/lines/items/fields/sku`` (Avro), ``/Order/lines/sku`` (Protobuf), ``/properties/sku`` (JSON Schema).
         message: one sentence that names both sides.
         field: the dotted path of the field concerned, as a FieldSet has it, such as ``lines.sku``; "" for the root.
+        newer: which side has to be the newer one for it to count, such as for what was deleted: it cannot be told from what
+            was added otherwise. None where it does not matter.
     """
 
     rule: str
     path: str
     message: str
     field: str = ""
+    newer: Literal["reader", "writer"] | None = None

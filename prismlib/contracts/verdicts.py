@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, get_args
 
 from prismlib.contracts.check import make_finding
-from prismlib.contracts.compatibility import MODES, Found, compare, fails
+from prismlib.contracts.compatibility import MODES, Found, compare, differences, fails
 from prismlib.contracts.format import SchemaFormat, SchemaText
 from prismlib.contracts.formats import load_format
 from prismlib.contracts.registry import FormatName
@@ -107,7 +107,7 @@ def check_consumer(
             SchemaText(contract, _imported(imports.get("contract", ())), "the contract"),
         ],
     )
-    found = [Found(one, "consumer reads new", 0) for one in fmt.can_read(reader=reader, writer=writer)]
+    found = [Found(one, "consumer reads new", 0) for one in differences(fmt, reader, writer, "writer")]
     return Verdict([_finding(fmt, one, "consumer") for one in found])
 
 
