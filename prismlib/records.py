@@ -159,6 +159,11 @@ class Documents:
     def __len__(self) -> int:
         return len(self.bodies)
 
+    @property
+    def body_bytes(self) -> int:
+        """Bytes of all bodies together."""
+        return sum(map(len, filter(None, self.bodies)))
+
 
 @dataclass(frozen=True, slots=True)
 class Retry:

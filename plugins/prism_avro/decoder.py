@@ -7,6 +7,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from prism_avro.decoding import FAULTS, Program, Run, compile_plan, compile_skip
+from prism_avro.explaining import Walk
 from prism_avro.numbers import UnreadableError
 from prism_avro.projection import Projection, check_reads, project
 from prism_avro.resolution import UnresolvableError, resolve
@@ -16,7 +17,7 @@ from prism_avro.subjects import SubjectSchema, configured_schema, name_of, parse
 from prismlib.contracts.framing import HEADER_LENGTH, WriterSchemas, framed_id, header
 from prismlib.contracts.registry import RegisteredSchema, Registry
 from prismlib.errors import ConfigError, ContractError, DecodeError, RecordError, SchemaDriftError, SchemaParseError
-from prismlib.records import Decoded, RecordBatch, Row
+from prismlib.records import Decoded, Explanation, Partition, RecordBatch, Row
 from prismlib.stages import FieldSet
 
 if TYPE_CHECKING:
@@ -108,6 +109,23 @@ class AvroDecoder:
     def schema_id(self, value: bytes) -> int | None:
         """The id in front of the payload, or None where there is none."""
         return framed_id(value) if self._framed else None
+
+    def explain(self, value: bytes) -> Explanation:
+        """Fields by the writer schema of ``value``, up to the byte where reading it fails."""
+        decoded = self.decode(RecordBatch(Partition("", 0), (0,), (-1,), (None,), (value,), (None,)))
+        error = decoded.stop[1] if decoded.stop is not None else decoded.errors.get(0)
+        try:
+            root = self._writer(value)
+        except (DecodeError, SchemaDriftError, ContractError, ConfigError):
+            return Explanation((), error)
+        walk = Walk(value, HEADER_LENGTH if self._framed else 0)
+        fault = walk.run(root)
+        return Explanation(walk.trail.fields, error or fault, None if fault is None else walk.at)
+
+    def _writer(self, value: bytes) -> Type:
+        if not self._framed:
+            return self._reader.root
+        return parse_registered(self._registry, self._schemas.of(value))
 
     def _code(self, value: bytes) -> _WriterCode:
         start = value[:HEADER_LENGTH] if self._framed else b""

@@ -263,17 +263,16 @@ class _Parser:
 
 
 def _field(schema: dict[str, Any], name: str, kind: Type, at: At) -> Field:
-    order = schema.get("order", "ascending")
-    if not isinstance(order, str) or order.lower() not in _ORDERS:
-        raise _FaultError(
-            f"the order of the field {shown(name)!r} must be ascending, descending or ignore", (at, "order")
-        )
+    if "order" in schema:
+        order = schema["order"]
+        if not isinstance(order, str) or order.lower() not in _ORDERS:
+            raise _FaultError(f"the order of {shown(name)!r} must be ascending, descending or ignore", (at, "order"))
     default = schema.get("default")
     if isinstance(default, str) and isinstance(kind, Primitive) and kind.kind in {"float", "double"}:
         default = _number(default)
-    aliases = schema.get("aliases")
-    texts = tuple(_texts(aliases, "aliases", (at, "aliases"))) if aliases is not None else ()
-    return Field(name, texts, kind, default, _text_or_empty(schema.get("doc")), has_default="default" in schema)
+    aliases = tuple(_texts(schema["aliases"], "aliases", (at, "aliases"))) if "aliases" in schema else ()
+    doc = _text_or_empty(schema["doc"]) if "doc" in schema else ""
+    return Field(name, aliases, kind, default, doc, has_default="default" in schema)
 
 
 def _number(text: str) -> float | str:

@@ -20,8 +20,7 @@ import orjson
 
 from prismlib.errors import UnwritableError
 from prismlib.records import Documents, Partition
-
-MAX_ID_BYTES = 512  # a longer id makes Elasticsearch refuse the whole request
+from prismlib.runtime.identity import MAX_ID_BYTES, unfit_id
 
 _SPACE = b" \t\r\n"
 _LINE_ENDS_TO_SPACES = bytes.maketrans(b"\r\n", b"  ")
@@ -113,19 +112,9 @@ def _escaped(ids: Sequence[str], rejected: dict[int, UnwritableError]) -> list[b
         return "\n".join(ids).encode().split(b"\n")
     escaped = []
     for position, id_ in enumerate(ids):
-        try:
-            size = len(id_.encode())
-        except UnicodeEncodeError:
-            size = -1
-        if size < 1 or size > MAX_ID_BYTES:
-            why = (
-                "empty"
-                if not id_
-                else "no valid Unicode"
-                if size < 0
-                else f"{size} bytes long, and {MAX_ID_BYTES} are allowed"
-            )
-            rejected[position] = UnwritableError(f"the document's id is {why}", code="invalid-id")
+        error = unfit_id(id_)
+        if error is not None:
+            rejected[position] = error
         escaped.append(b"" if position in rejected else orjson.dumps(id_)[1:-1])
     return escaped
 

@@ -20,6 +20,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from prism_kafka.cluster import Cluster, make_client
 from prism_kafka.config import Options
 from prism_kafka.failures import TRANSIENT, BrokerLog, kafka_error
+from prism_kafka.offsets import HANGING
 from prism_kafka.settings import producer_settings, reader_settings
 from prismlib.errors import FatalError, FencedError, RetryableError, UnreachableError
 from prismlib.records import LedgerRow, Partition
@@ -159,7 +160,7 @@ class LedgerTopic:
             if time.monotonic() > deadline:
                 raise RetryableError(
                     f"a transaction has been open on the ledger {self.topic} for {STABLE_SECONDS:.0f} s: most likely a"
-                    " worker was killed inside it; it ends with its transaction.timeout.ms"
+                    f" worker was killed inside it; it ends with its transaction.timeout.ms; {HANGING}"
                 )
             time.sleep(0.1)
 

@@ -15,6 +15,11 @@ from prismlib.stages import Committed
 PATIENCE: Final = 30.0
 """Seconds; a broker looks for transactions that timed out every ten."""
 
+HANGING: Final = (
+    "if it stays so for minutes, the broker has lost track of one: look for it with `kafka-transactions.sh`"
+)
+"""The next step when a transaction that no client can end holds something up; see docs/explanation/delivery.md."""
+
 
 def committed(
     consumer: Consumer, group: str, partitions: Sequence[Partition], patience: float = PATIENCE
@@ -41,7 +46,7 @@ def committed(
             ) from error
         raise RetryableError(
             f"the offsets of group {group} cannot be read now ({reason.str()}): the broker is away, or a transaction of a"
-            " worker that was killed still holds them"
+            f" worker that was killed still holds them; {HANGING}"
         ) from error
     offsets: dict[Partition, Committed] = {}
     for place in found:

@@ -12,6 +12,7 @@ from prismlib.plugin.hookspecs import BuildContext, StageSpec, StoreSpec, hookim
 if TYPE_CHECKING:
     from prism_kafka.administration import KafkaAdministration
     from prism_kafka.dead_letters import KafkaDeadLetters
+    from prism_kafka.reader import KafkaReader
     from prism_kafka.sink import KafkaSink
     from prism_kafka.source import KafkaSource
 
@@ -73,6 +74,14 @@ def _administration(config: KafkaSourceConfig | KafkaSinkConfig, context: BuildC
     )
 
 
+def _reader(config: KafkaSourceConfig, context: BuildContext) -> KafkaReader:
+    try:
+        from prism_kafka.reader import KafkaReader  # noqa: PLC0415  # as above
+    except ImportError as error:
+        raise _not_installed(error) from error
+    return KafkaReader(config.servers, config.options, client=f"prism-{context.pipeline}-{context.worker}-reader")
+
+
 def _servers(config: KafkaSourceConfig | KafkaSinkConfig) -> str:
     if config.servers is None:
         raise ConfigError("the key 'servers' is missing, and the source is not on Kafka either, to take it from")
@@ -94,8 +103,9 @@ def prism_stages() -> Iterable[StageSpec]:
 
 @hookimpl
 def prism_stores() -> Iterable[StoreSpec]:
-    """Dead letters beside other sinks, and what ``prism setup`` and ``prism check`` do."""
+    """Dead letters beside other sinks, what ``prism setup`` and ``prism check`` do, and reading without a group."""
     return [
         StoreSpec("dead_letters", "kafka", _dead_letters),
         StoreSpec("administration", "kafka", _administration),
+        StoreSpec("reader", "kafka", _reader),
     ]

@@ -173,6 +173,19 @@ class KafkaSink:
     def commit(self, next_offsets: Mapping[Partition, int], member: object, ledger_rows: Sequence[LedgerRow]) -> None:
         """Add ledger rows and the group's offsets, and commit it all."""
         transactions = self._open_transactions()
+        group = self._group_of(member) if next_offsets else None
+        try:
+            transactions.produce(self._ledger.topic, map(row_key, ledger_rows), map(row_value, ledger_rows))
+            offsets = [TopicPartition(p.stream, p.index, offset) for p, offset in next_offsets.items()]
+            transactions.commit(offsets, group)
+        except RetryableError:
+            # Not left to the caller alone: an open transaction on the ledger would hold up every reader of it.
+            with contextlib.suppress(RetryableError):
+                transactions.abort()
+            raise
+        self._unflushed.clear()
+
+    def _group_of(self, member: object) -> object:
         if not isinstance(member, Member):
             raise StageContractError(f"the Kafka sink can commit offsets of a Kafka source only, not of {member!r}")
         if member.cluster_id != self._cluster_id:
@@ -180,16 +193,7 @@ class KafkaSink:
                 f"source and sink are different Kafka clusters, {member.cluster_id} and {self._cluster_id}: one transaction"
                 " cannot span both; mirror one of the topics first"
             )
-        try:
-            transactions.produce(self._ledger.topic, map(row_key, ledger_rows), map(row_value, ledger_rows))
-            offsets = [TopicPartition(p.stream, p.index, offset) for p, offset in next_offsets.items()]
-            transactions.commit(offsets, member.metadata)
-        except RetryableError:
-            # Not left to the caller alone: an open transaction on the ledger would hold up every reader of it.
-            with contextlib.suppress(RetryableError):
-                transactions.abort()
-            raise
-        self._unflushed.clear()
+        return member.metadata
 
     def abort(self) -> None:
         """Drop everything since ``begin``."""

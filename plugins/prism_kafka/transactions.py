@@ -30,7 +30,8 @@ PATIENCE: Final = 20.0
 """Seconds to try one step of a transaction again: shorter than the default transaction.timeout.ms."""
 
 _STEP_SECONDS: Final = 10.0
-_STUCK_SECONDS: Final = 15.0
+_OFFSETS_SECONDS: Final = 5.0  # for a step of milliseconds, in which the client hangs most: see _returning
+_STUCK_FACTOR: Final = 1.5
 _QUEUE_SECONDS: Final = 30.0
 
 
@@ -84,7 +85,7 @@ class TransactionalProducer:
         deadline = time.monotonic() + PATIENCE
         while True:
             try:
-                _patiently(lambda: producer.init_transactions(_STEP_SECONDS))
+                _patiently(producer.init_transactions)
                 break
             except _StuckError as stuck:
                 raise UnreachableError(f"transactions of {self._name} cannot begin: {stuck}") from stuck
@@ -149,8 +150,9 @@ class TransactionalProducer:
         producer = self._current()
         with self._failing("commit"):
             if next_offsets:
-                _patiently(lambda: producer.send_offsets_to_transaction(list(next_offsets), group, _STEP_SECONDS))
-            _patiently(lambda: producer.commit_transaction(_STEP_SECONDS))
+                send = producer.send_offsets_to_transaction
+                _patiently(lambda seconds: send(list(next_offsets), group, seconds), _OFFSETS_SECONDS)
+            _patiently(producer.commit_transaction)
         self.in_transaction = False
 
     def abort(self) -> None:
@@ -160,7 +162,7 @@ class TransactionalProducer:
         producer = self._producer
         if producer is not None:
             try:
-                _patiently(lambda: producer.abort_transaction(_STEP_SECONDS))
+                _patiently(producer.abort_transaction)
                 producer.poll(0)  # the reports of what the abort dropped
             except _StuckError:
                 self._abandon()
@@ -184,7 +186,7 @@ class TransactionalProducer:
         producer = self._producer
         if producer is not None and self.in_transaction:
             try:
-                _patiently(lambda: producer.abort_transaction(_STEP_SECONDS / 2), patience=0.0)
+                _patiently(producer.abort_transaction, _STEP_SECONDS / 2, patience=0.0)
             except (KafkaException, _StuckError) as error:
                 log.warning("transaction left open at the end", extra={"reason": str(error)})
         self.in_transaction = False
@@ -284,8 +286,13 @@ class _StuckError(Exception):
     """A call into the client did not return."""
 
 
-def _patiently(step: Callable[[], None], patience: float = PATIENCE) -> None:
+def _patiently(step: Callable[[float], None], seconds: float = _STEP_SECONDS, patience: float = PATIENCE) -> None:
     """Take a step of a transaction, again while the client says that this may help.
+
+    Args:
+        step: takes the seconds that it may last.
+        seconds: for each try.
+        patience: seconds after which it is not tried again.
 
     Raises:
         KafkaException: the step failed.
@@ -294,23 +301,24 @@ def _patiently(step: Callable[[], None], patience: float = PATIENCE) -> None:
     deadline = time.monotonic() + patience
     while True:
         try:
-            return _returning(step)
+            return _returning(step, seconds)
         except KafkaException as exception:
             if not kafka_error(exception).retriable() or time.monotonic() > deadline:
                 raise
 
 
-def _returning(step: Callable[[], None]) -> None:
+def _returning(step: Callable[[float], None], seconds: float) -> None:
     """Call into the client from a thread of its own.
 
-    librdkafka 2.16 can stay in ``send_offsets_to_transaction`` for ever, whatever its timeout, when a broker is restarted
-    twice in a row.
+    librdkafka 2.16 stays in ``send_offsets_to_transaction`` for ever, whatever its timeout, when the connection that it
+    knew to the group's coordinator was closed for good: often, when a broker is restarted in the middle of a transaction
+    (its issues 5511 and 5456).
     """
     answer: SimpleQueue[BaseException | None] = SimpleQueue()
 
     def run() -> None:
         try:
-            step()
+            step(seconds)
         except BaseException as error:  # noqa: BLE001  # handed to the thread that waits
             answer.put(error)
         else:
@@ -318,9 +326,9 @@ def _returning(step: Callable[[], None]) -> None:
 
     Thread(target=run, name="prism-transaction", daemon=True).start()
     try:
-        error = answer.get(timeout=_STUCK_SECONDS)
+        error = answer.get(timeout=seconds * _STUCK_FACTOR)
     except Empty:
-        raise _StuckError(f"the Kafka client did not return for {_STUCK_SECONDS:.0f} s") from None
+        raise _StuckError(f"the Kafka client did not return for {seconds * _STUCK_FACTOR:.1f} s") from None
     if error is not None:
         raise error
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 
+from prism_protobuf.explaining import Walk
 from prism_protobuf.indexes import header, read_path
 from prism_protobuf.picking import Pick, UnpickableError, check_reads, compile_pick
 from prism_protobuf.schema import (
@@ -28,10 +29,12 @@ from prismlib.errors import (
     RecordError,
     SchemaDriftError,
 )
-from prismlib.records import Decoded, RecordBatch, Row
+from prismlib.records import Decoded, Explanation, Partition, RecordBatch, Row
 from prismlib.stages import FieldSet
 
 if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor
+
     from prism_protobuf.plugin import ProtobufConfig
     from prismlib.plugin.hookspecs import BuildContext
 
@@ -143,6 +146,32 @@ class ProtobufDecoder:
     def schema_id(self, value: bytes) -> int | None:
         """The id in front of the payload, or None where there is none."""
         return framed_id(value) if self._framed else None
+
+    def explain(self, value: bytes) -> Explanation:
+        """Fields by the writer's descriptor, up to the byte where the wire format ends to make sense."""
+        decoded = self.decode(RecordBatch(Partition("", 0), (0,), (-1,), (None,), (value,), (None,)))
+        error = decoded.stop[1] if decoded.stop is not None else decoded.errors.get(0)
+        try:
+            message, start = self._named(value)
+        except (DecodeError, SchemaDriftError, ContractError, ConfigError):
+            return Explanation((), error)
+        walk = Walk(value, start)
+        fault = walk.run(message)
+        at = walk.at if fault is not None and error is not None else None
+        if at is not None and isinstance(error, DecodeError) and error.code == "malformed":
+            error = fault  # says the same, and where
+        return Explanation(walk.trail.fields, error, at)
+
+    def _named(self, value: bytes) -> tuple[Descriptor, int]:
+        """The message that a value's header names, and where its payload begins. Raises DecodeError, SchemaDriftError."""
+        if not self._framed:
+            return self._reader.descriptor, 0
+        registered = self._schemas.of(value)
+        path, start = read_path(value)
+        message = parse_registered(self._registry, registered).message_at(path)
+        if message is None:
+            raise DecodeError("the header names no message", code="message-index")
+        return message, start
 
     def _plan(self, value: bytes) -> _Plan:
         if not self._framed:

@@ -38,7 +38,7 @@ Pick: TypeAlias = Callable[[Any], dict[str, Any]]
 _Entry: TypeAlias = "tuple[FieldDescriptor, FieldDescriptor]"
 
 _EVERYTHING: Final[FieldSet] = frozenset({"*"})
-_KINDS: Final = {
+KINDS: Final = {
     1: "float", 2: "float", 3: "int", 4: "int", 5: "int", 6: "int", 7: "int", 8: "bool", 9: "str", 10: "message",
     11: "message", 12: "bytes", 13: "int", 14: "enum", 15: "int", 16: "int", 17: "int", 18: "int",
 }  # fmt: skip
@@ -171,8 +171,8 @@ class _Compiler:
 
     def _map(self, value: str, writes: _Entry, reads: _Entry, fields: FieldSet, path: str) -> str:
         (writes_key, writes_value), (reads_key, reads_value) = writes, reads
-        kind = _KINDS[writes_key.type]
-        if kind != _KINDS[reads_key.type]:
+        kind = KINDS[writes_key.type]
+        if kind != KINDS[reads_key.type]:
             raise UnpickableError(path, f"its keys are {_describe(reads_key)}, the writer's {_describe(writes_key)}")
         text = "k" if self._is_text(writes_key) else f"{self._text()}(k)"
         key = {"str": text, "int": "str(k)", "bool": "'true' if k else 'false'"}[kind]
@@ -183,7 +183,7 @@ class _Compiler:
         """An expression that turns one value ``x`` of the writer's field into one of the reader's."""
         if reads.message_type is not None and writes.message_type is not None:
             return self._convert_message(x, writes.message_type, reads.message_type, fields, path)
-        match _KINDS[writes.type], _KINDS[reads.type]:
+        match KINDS[writes.type], KINDS[reads.type]:
             case "str", "str":
                 return x if self._is_text(writes) else f"{self._text()}({x})"
             case ("float", "float") | ("bytes", "bytes") | ("bool", "bool") | ("int" | "enum", "int"):
@@ -258,6 +258,6 @@ def _symbols(enum: EnumDescriptor | None) -> list[tuple[int, str]]:
 def _describe(one: FieldDescriptor) -> str:
     if map_entry(one):
         return "a map"
-    kind = _KINDS[one.type]
+    kind = KINDS[one.type]
     name = one.message_type.full_name if one.message_type is not None else kind
     return f"a list of {name}" if is_repeated(one) else f"of type {name}"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
@@ -73,6 +74,30 @@ def print_error(message: str) -> None:
     for line in message.splitlines() or [""]:
         click.secho("error: ", fg="red", bold=True, err=True, nl=False, color=colour(sys.stderr))
         click.echo(line, err=True)
+
+
+def printable(text: str) -> str:
+    """Text of somebody else, safe on a terminal and on one line: what would move the cursor or hide is escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[int, int | None], None]]:
+    """A bar on standard error while something takes long, on terminals only.
+
+    Yields:
+        A function that is told how much is done, and of how much, or None where that is not known.
+    """
+    if not sys.stderr.isatty():
+        yield lambda _done, _total: None
+        return
+    from rich.console import Console  # noqa: PLC0415  # rich costs start-up time
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415  # as above
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 def colour(file: IO[str]) -> bool:

@@ -5,19 +5,22 @@ It starts often and must start fast: this module imports neither pydantic nor ri
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
 import click
 
+from prismlib.cli.app import App
+from prismlib.cli.ends import run_to_its_end
 from prismlib.contracts.gate import answer
 from prismlib.contracts.report import exit_code
-from prismlib.errors import ConfigError, PrismError
+from prismlib.errors import PrismError
 
 FORMATS = ("text", "json", "github", "junit")
-INTERRUPTED = 130
 _EPILOG = """\b
 Examples:
   prism-check-schema                                   everything in this repository
@@ -81,29 +84,14 @@ def main() -> NoReturn:
     sys.exit(execute(sys.argv[1:]))
 
 
-def execute(arguments: list[str]) -> int:
+def execute(arguments: Sequence[str]) -> int:
     """Run it.
 
     Returns:
-        The exit code: 0 compatible, 1 a finding, 2 wrong usage or configuration, 3 could not be decided.
+        The exit code: 0 compatible, 1 a finding, 2 wrong usage or configuration, 3 could not be decided, or be told.
     """
-    try:
-        with command.make_context("prism-check-schema", arguments) as context:
-            result: int = command.invoke(context)
-        sys.stdout.flush()
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    except click.ClickException as error:
-        error.show()
-        return ConfigError.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return INTERRUPTED
-    except PrismError as error:
-        for line in str(error).splitlines():
-            click.echo(f"error: {line}", err=True)
-        return error.exit_code
-    return result
+    app = App(debug=bool(os.environ.get("PRISM_DEBUG")))
+    return run_to_its_end(command, "prism-check-schema", arguments, app, broken_pipe=PrismError.exit_code)
 
 
 if __name__ == "__main__":

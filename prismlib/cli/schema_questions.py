@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from prismlib.cli.schema_stale import StaleContracts
 from prismlib.contracts.check import Proposal, Question, Version
 from prismlib.contracts.consumers import read_consumer, read_consumers
 from prismlib.contracts.directory import DirectoryRegistry
@@ -77,6 +79,7 @@ def questions(asked: Asked, now: datetime) -> Iterator[Iterator[Question | Subje
             yield remote_questions(asked, repository, url, seconds, now)
             return
         root = repository.base / url if asked.registry is None else Path(url)
+        root = Path(os.path.relpath(root))  # as people see it from here, and as CI services name files
         if not root.is_dir():
             raise ConfigError(_no_folder(asked, root))
         folder = DirectoryRegistry(root)
@@ -88,7 +91,7 @@ def questions(asked: Asked, now: datetime) -> Iterator[Iterator[Question | Subje
                 raise ConfigError(f"--against {asked.against}: write git:REVISION, such as git:origin/main")
             at = stack.enter_context(folder_at(asked.against.removeprefix(_GIT), root))
             base = DirectoryRegistry(at)
-        found = _in_folder(asked, repository, folder, base)
+        found = map(StaleContracts(repository.base).look, _in_folder(asked, repository, folder, base))
         yield found if seconds is None else (_inside(one, folder, seconds, now) for one in found)
 
 

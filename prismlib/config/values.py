@@ -13,8 +13,8 @@ from prismlib.config.model import Model
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,248}")
 _TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def is_name(value: str) -> bool:
@@ -40,8 +40,8 @@ def _text(value: str) -> str:
     return value
 
 
-def _duration(value: object) -> float:
-    """Seconds of ``"500ms"``, ``"1s"``, ``"2.5m"`` or ``"1h"``."""
+def duration(value: object) -> float:
+    """Seconds of ``"500ms"``, ``"1s"``, ``"2.5m"``, ``"1h"`` or ``"2d"``. Raises ValueError."""
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError('must be a duration such as "500ms", "1s", "5m" or "1h"')
@@ -57,14 +57,22 @@ def _start(value: object) -> Literal["earliest", "latest"] | int:
         return "earliest"
     if value == "latest":
         return "latest"
+    found = moment_ms(value)
+    if found is None:
+        raise ValueError('must be "earliest", "latest" or a time with its offset, such as 2025-03-01T06:00:00Z')
+    return found
+
+
+def moment_ms(value: object) -> int | None:
+    """Milliseconds since the epoch of a time with its offset, or None where it is no such time."""
     moment = value
     if isinstance(value, str):
         try:
             moment = dt.datetime.fromisoformat(value)
         except ValueError:
-            moment = None
+            return None
     if not isinstance(moment, dt.datetime) or moment.tzinfo is None:
-        raise ValueError('must be "earliest", "latest" or a time with its offset, such as 2025-03-01T06:00:00Z')
+        return None
     return round(moment.timestamp() * 1000)
 
 
@@ -72,7 +80,7 @@ Name: TypeAlias = Annotated[str, AfterValidator(_name)]
 """Name of a pipeline or worker: also a consumer group, part of topic names and of transactional ids."""
 Topic: TypeAlias = Annotated[str, AfterValidator(_topic)]
 Text: TypeAlias = Annotated[str, AfterValidator(_text)]
-Duration: TypeAlias = Annotated[float, PlainValidator(_duration)]
+Duration: TypeAlias = Annotated[float, PlainValidator(duration)]
 """Written as text with a unit, kept as seconds."""
 Start: TypeAlias = Annotated[Literal["earliest", "latest"] | int, PlainValidator(_start)]
 """Kept as one of the words, or as milliseconds since the epoch."""

@@ -52,6 +52,7 @@ class Question:
         proposal: the schema that shall follow, or None: then contracts are held against the versions alone.
         consumers: who reads it.
         all_versions: hold contracts against every version, not the latest alone.
+        found: what the one who asks has found already.
         notes: what the one who asks wants to be said.
     """
 
@@ -60,6 +61,7 @@ class Question:
     proposal: Proposal | None
     consumers: Sequence[Consumer] = ()
     all_versions: bool = False
+    found: Sequence[Finding] = ()
     notes: Sequence[str] = ()
 
 
@@ -106,7 +108,7 @@ class _Check:
             unchanged = bool(question.versions) and _same(question.versions[-1].schema, proposal.schema)
             kind: Status = "new" if not question.versions else "unchanged" if unchanged else "compatible"
             status = "incompatible" if any(f.fails for f in findings) else kind
-        findings += self._expired()
+        findings += [*question.found, *self._expired()]
         if any(f.fails for f in findings):
             status = "incompatible"
         findings.sort(key=lambda f: not f.fails)  # stable: otherwise in the order they were found

@@ -142,7 +142,18 @@ class Administration(Protocol):
 
 
 class StreamReader(Protocol):
-    """Reads streams of the source's servers from a place up to what is their end then; no group, nothing is committed."""
+    """Reads streams of the source's servers from a place up to what is their end then; no group, nothing is committed.
+
+    - ``RDR-01`` ``partitions`` names all of a stream, ascending, and none for a stream that does not exist
+    - ``RDR-02`` a batch holds records of one partition, offsets ascending, columns of equal length
+    - ``RDR-03`` every record from a partition's start on comes once, in order; of other partitions none comes
+    - ``RDR-04`` reading ends at what was the end when ``read`` was called, whatever is written meanwhile
+    - ``RDR-05`` records of transactions that are open at the call are waited for, those of aborted ones are left out
+    - ``RDR-06`` tombstones, missing keys, empty values, headers and timestamps arrive as they were written
+    - ``RDR-07`` ``read`` may be given up before its end, and called again
+    - ``RDR-08`` servers that do not answer raise RetryableError and leave the reader usable
+    - ``RDR-09`` ``close`` may be called twice
+    """
 
     def open(self) -> None:
         """Connect. Raises ConfigError, UnreachableError."""
@@ -155,7 +166,8 @@ class StreamReader(Protocol):
     def read(self, starts: Mapping[Partition, int]) -> Iterator[Sequence[RecordBatch]]:
         """Everything from each partition's offset (or the first one still there) to the end at the time of the call.
 
-        Records of open transactions are waited for, those of aborted ones are left out.
+        Records of open transactions are waited for, those of aborted ones are left out. The call itself looks where the
+        end is; one reading at a time.
 
         Raises:
             RetryableError: the servers cannot be reached, or a transaction stays open.

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from prismlib.errors import UnwritableError
 from prismlib.records import Partition
+
+MAX_ID_BYTES = 512
+"""A longer id makes Elasticsearch refuse the whole request; other stores keep to it, so that a pipeline can move."""
 
 EPOCH_SHIFT = 44
 """2**44 offsets a partition, 2**19 epochs: the sum stays inside the positive 63 bits of an external version."""
@@ -39,3 +43,16 @@ def key_ids(keys: Sequence[bytes | None], fallback: Sequence[str]) -> list[str]:
         except UnicodeDecodeError:
             ids.append(origin)
     return ids
+
+
+def unfit_id(id_: str) -> UnwritableError | None:
+    """Why a document cannot be stored under this id, or None when it can."""
+    try:
+        size = len(id_.encode())
+    except UnicodeEncodeError:
+        why = "no valid Unicode"
+    else:
+        if 0 < size <= MAX_ID_BYTES:
+            return None
+        why = f"{size} bytes long, and {MAX_ID_BYTES} are allowed" if size else "empty"
+    return UnwritableError(f"the document's id is {why}", code="invalid-id")

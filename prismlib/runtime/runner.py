@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 IDLE_WAIT = 0.2  # seconds that a poll waits for records when nothing is open
 BUSY_WAIT = 0.02  # and when results are awaited
+TELL_SECONDS = 60.0  # between two log lines about dead letters
 PATIENCE = 1.0  # seconds to wait for room without polling, before partitions are paused and polled
 
 
@@ -89,6 +90,8 @@ class Runner:
         self._stop = threading.Event()
         self._delivery: Delivery | None = None
         self._last_record = 0.0
+        self._letters_told = 0
+        self._tell_at = 0.0
 
     def stop(self) -> None:
         """Ask it to finish what is open, commit and return. May be called from a signal handler or another thread."""
@@ -251,8 +254,11 @@ class Runner:
             if delivery.needs_rewind():
                 self._rewind(delivery)
             self._probe()
+            self._tell_letters()
             if self._idle_for_long(delivery, batches):
-                return
+                break
+        self._tell_at = 0.0
+        self._tell_letters()
 
     def _make_room(self, delivery: Delivery) -> None:
         """Wait for room; when that takes long, pause everything and go on polling, or the group takes us for dead."""
@@ -323,6 +329,19 @@ class Runner:
         """Read again what an aborted transaction held."""
         if delivery.rewind():
             self._seek({p: self._progress.position(p) for p in self._progress.assigned()})
+
+    def _tell_letters(self) -> None:
+        """Say that there are dead letters and how to look at them, once a minute at most."""
+        count, now = self.counters.dead_letters, time.monotonic()
+        if count == self._letters_told or now < self._tell_at:
+            return
+        facts = {
+            "new": count - self._letters_told,
+            "topic": self._settings.dead_letter_topic,
+            "look": "prism dead-letters list PIPELINE.toml",
+        }
+        log.warning("records went to the dead letters", extra=facts)
+        self._letters_told, self._tell_at = count, now + TELL_SECONDS
 
     def _idle_for_long(self, delivery: Delivery, batches: Sequence[RecordBatch]) -> bool:
         limit = self._settings.until_idle

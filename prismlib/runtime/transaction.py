@@ -26,7 +26,9 @@ from prismlib.stages import InGroup, Sink, Source, Transactional
 
 log = logging.getLogger(__name__)
 
-MAX_OPEN = 200_000  # documents in one transaction, so that a slow commit interval cannot fill the producer's memory
+# One transaction holds no more, whatever the commit interval: until its end it is in the memory of a client or broker.
+MAX_OPEN = 200_000  # documents
+MAX_OPEN_BYTES = 64 << 20  # of their bodies
 
 
 class TransactionalSink(Sink, Transactional):
@@ -67,6 +69,7 @@ class TransactionDelivery:
         self._open: list[Prepared] = []
         self._in_transaction = False
         self._written = 0
+        self._written_bytes = 0
         self._due = 0.0
         self._backoff = Backoff()
         self._not_before = 0.0
@@ -118,20 +121,23 @@ class TransactionDelivery:
             elif len(prepared.documents):
                 result = self._sink.write(prepared.documents)
                 self._written += len(prepared.documents)
+                self._written_bytes += prepared.documents.body_bytes
                 if result.retry:
                     raise RetryableError(next(iter(result.retry.values())).reason)
                 rejected += [
                     Letter(batch, prepared.rows[position], "write", error)
                     for position, error in sorted(result.rejected.items())
                 ]
-            self._limit.count(len(batch), len(rejected))
+            self._limit.count(len(batch), rejected)
             if rejected:
-                refused = self._sink.write(self._letters.documents(rejected))
+                letters = self._letters.documents(rejected)
+                refused = self._sink.write(letters)
                 if refused.rejected:
                     raise self._letters.refused(_first(refused))
                 if refused.retry:
                     raise RetryableError(_first(refused))
-                self._written += len(rejected)
+                self._written += len(letters)
+                self._written_bytes += letters.body_bytes
         except RetryableError as error:
             self._go_back(error)
             return
@@ -139,7 +145,7 @@ class TransactionDelivery:
         self._counters.dead_letters += len(rejected)
         self._counters.dropped += len(prepared.dropped)
         self._counters.delivered += len(batch) - len(rejected) - len(prepared.dropped)
-        if self._written >= MAX_OPEN:
+        if self._written >= MAX_OPEN or self._written_bytes >= MAX_OPEN_BYTES:
             self._commit()
 
     def has_room(self) -> bool:
@@ -169,6 +175,7 @@ class TransactionDelivery:
             partitions = self._progress.assigned()
             committed = self._source.committed(partitions)
         except RetryableError as error:
+            log.warning("cannot go back to the committed offsets yet", extra={"reason": str(error)})
             self._wait(error)
             return False
         for partition in partitions:
@@ -194,7 +201,7 @@ class TransactionDelivery:
         self._progress.mark_committed(next_offsets)
         self._in_transaction = False
         self._open.clear()
-        self._written = 0
+        self._written = self._written_bytes = 0
         self._backoff.reset()
         self._counters.commits += 1
 
@@ -217,7 +224,7 @@ class TransactionDelivery:
         self._counters.aborts += 1
         self._rewind = True
         self._open.clear()
-        self._written = 0
+        self._written = self._written_bytes = 0
         self._wait(error)
         log.warning("transaction aborted, going back to the committed offsets", extra={"reason": str(error)})
 
@@ -239,7 +246,7 @@ class TransactionDelivery:
         if self._in_transaction:
             self._rewind = True
             self._open.clear()
-            self._written = 0
+            self._written = self._written_bytes = 0
             self._abort_quietly()
         for partition in partitions:
             self._careful_until.pop(partition, None)

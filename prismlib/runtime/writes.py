@@ -105,7 +105,7 @@ class WritesDelivery:
             return
         ticket = self._progress.track(prepared.batch)
         self._counters.read += len(prepared.batch)
-        self._limit.count(len(prepared.batch), len(prepared.letters))
+        self._limit.count(len(prepared.batch), prepared.letters)
         self._refused += [(ticket, letter) for letter in prepared.letters]
         if prepared.dropped:
             self._counters.dropped += len(prepared.dropped)
@@ -113,7 +113,7 @@ class WritesDelivery:
         if len(prepared.documents):
             self._waiting.append((ticket, prepared))
             self._waiting_documents += len(prepared.documents)
-            self._waiting_bytes += _size(prepared.documents)
+            self._waiting_bytes += prepared.documents.body_bytes
         self._send()
 
     def has_room(self) -> bool:
@@ -206,11 +206,13 @@ class WritesDelivery:
         unsettled = set(again)
         if result.rejected:
             unsettled |= result.rejected.keys()
+            refused: list[Letter] = []
             for position, refusal in sorted(result.rejected.items()):
                 ticket, row = write.place(position)
+                refused.append(Letter(ticket.batch, row, "write", refusal))
                 if ticket.live:
-                    self._refused.append((ticket, Letter(ticket.batch, row, "write", refusal)))
-            self._limit.count(0, len(result.rejected))
+                    self._refused.append((ticket, refused[-1]))
+            self._limit.count(0, refused)
         self._settle(write, unsettled)
         if again:
             self._counters.retried += len(again)
@@ -303,7 +305,7 @@ class WritesDelivery:
             self._progress.forget(partition)
         self._waiting = [(ticket, prepared) for ticket, prepared in self._waiting if ticket.live]
         self._waiting_documents = sum(len(prepared.documents) for _, prepared in self._waiting)
-        self._waiting_bytes = sum(_size(prepared.documents) for _, prepared in self._waiting)
+        self._waiting_bytes = sum(prepared.documents.body_bytes for _, prepared in self._waiting)
         self._later = [write for write in self._later if write.live]
         self._refused = [(ticket, letter) for ticket, letter in self._refused if ticket.live]
         if not self._refused:
@@ -316,10 +318,6 @@ class WritesDelivery:
     def close(self) -> None:
         """Wait for the threads; a write under way has its own time limit."""
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _size(documents: Documents) -> int:
-    return sum(map(len, filter(None, documents.bodies)))
 
 
 def _columns(documents: Documents, chosen: Sequence[int] | slice) -> Documents:

@@ -50,6 +50,7 @@ class Sink(Protocol):
     - ``TXN-02`` nothing of an aborted transaction is ever visible
     - ``TXN-03`` offsets and ledger rows are stored with the documents, or not at all
     - ``TXN-04`` a successor with the same worker name fences its predecessor: FencedError
+    - ``TXN-05`` ``commit`` without offsets, member and rows commits the documents alone, and touches no group
     - ``LED-01`` a saved row is loaded again by a successor, the newest per partition
     - ``LED-02`` a row of an older ledger epoch or offset does not replace a newer one
     """
@@ -98,6 +99,12 @@ class Transactional(Protocol):
 
     def commit(self, next_offsets: Mapping[Partition, int], member: object, ledger_rows: Sequence[LedgerRow]) -> None:
         """Commit everything since ``begin``.
+
+        Args:
+            next_offsets: the source's next offsets; empty where documents do not come from the group's reading, as dead
+                letters that are retried.
+            member: the source's token, asked for this commit; None when there are no offsets.
+            ledger_rows: rows to store.
 
         Raises:
             RetryableError: it is aborted, or must be: call ``abort`` and begin again from the committed offsets.

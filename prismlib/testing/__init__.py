@@ -6,12 +6,12 @@
             return MyHarness()
 
 - ``SourceConformance``, ``DecoderConformance``, ``NormalizerConformance``, ``EncoderConformance``, ``SinkConformance``,
-  ``TransactionalConformance``, ``LedgerConformance``, ``RegistryConformance``, ``WritableRegistryConformance``: suites that
-  a plugin's tests inherit. Each asks for one fixture,
-  ``harness``, whose protocol has the same name: ``SinkHarness`` says what it must be able to do
+  ``TransactionalConformance``, ``LedgerConformance``, ``ReaderConformance``, ``RegistryConformance``,
+  ``WritableRegistryConformance``: suites that a plugin's tests inherit. Each asks for one fixture, ``harness``, whose
+  protocol has the same name: ``SinkHarness`` says what it must be able to do
 - ``build_stage``: a stage by its name, with the checks and errors that a user of the plugin gets
 - ``batch_of``, ``documents``: input for tests of one's own
-- :mod:`prismlib.testing.memory`: a broker, a source and sinks in memory
+- :mod:`prismlib.testing.memory`: a broker, a source, a reader and sinks in memory
 - :mod:`prismlib.testing.faults`: sources and sinks that fail on a seeded plan
 - :mod:`prismlib.testing.clauses`: the numbered clauses of the interfaces
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from prismlib.testing.decoder_conformance import DecoderConformance, DecoderHarness, batch_of
     from prismlib.testing.encoder_conformance import EncoderConformance, EncoderHarness
     from prismlib.testing.normalizer_conformance import NormalizerConformance, NormalizerHarness
+    from prismlib.testing.reader_conformance import ReaderConformance, ReaderHarness
     from prismlib.testing.registry_conformance import (
         RegistryConformance,
         RegistryHarness,
@@ -47,6 +48,8 @@ __all__ = [
     "LedgerConformance",
     "NormalizerConformance",
     "NormalizerHarness",
+    "ReaderConformance",
+    "ReaderHarness",
     "RegistryConformance",
     "RegistryHarness",
     "SinkConformance",
@@ -67,6 +70,7 @@ _HOMES = {
     "prismlib.testing.decoder_conformance": "DecoderConformance DecoderHarness batch_of",
     "prismlib.testing.encoder_conformance": "EncoderConformance EncoderHarness",
     "prismlib.testing.normalizer_conformance": "NormalizerConformance NormalizerHarness",
+    "prismlib.testing.reader_conformance": "ReaderConformance ReaderHarness",
     "prismlib.testing.registry_conformance": "RegistryConformance RegistryHarness WritableRegistryConformance "
     "WritableRegistryHarness",
     "prismlib.testing.sink_conformance": "LedgerConformance SinkConformance TransactionalConformance",

@@ -1,6 +1,6 @@
 """The numbered clauses of the interfaces: read from their docstrings, named by every failure, printed as a page.
 
-The docstrings in :mod:`prismlib.stages` and :mod:`prismlib.contracts.registry` are the only place where a clause is written. A conformance test is tied to its
+The docstrings of the interfaces are the only place where a clause is written. A conformance test is tied to its
 clause by :func:`proves`; the component specification is rendered from both by :func:`render_specification`.
 """
 
@@ -14,12 +14,22 @@ from dataclasses import dataclass
 from typing import Concatenate, ParamSpec, TypeVar
 
 from prismlib.contracts.registry import Registry, WritableRegistry
+from prismlib.plugin.hookspecs import StreamReader
 from prismlib.stages import Decoder, Encoder, Normalizer, Sink, Source
 
 P = ParamSpec("P")
 S = TypeVar("S")
 
-INTERFACES: tuple[type, ...] = (Source, Decoder, Normalizer, Encoder, Sink, Registry, WritableRegistry)
+INTERFACES: tuple[type, ...] = (
+    Source,
+    Decoder,
+    Normalizer,
+    Encoder,
+    Sink,
+    StreamReader,
+    Registry,
+    WritableRegistry,
+)
 _CLAUSE = re.compile(r"^- ``(?P<id>[A-Z]{3}-\d{2})`` (?P<text>.*(?:\n  .*)*)", re.MULTILINE)
 _CAPABILITIES = {
     "TXN": ("Transactional", "sinks that offer `begin`, `commit` and `abort`"),
@@ -48,7 +58,7 @@ class Clause:
 
 
 def clauses() -> dict[str, Clause]:
-    """Every clause of every interface, by id: stages in the order of the route, then registries."""
+    """Every clause of every interface, by id: stages in the order of the route, then readers and registries."""
     found: dict[str, Clause] = {}
     for interface in INTERFACES:
         for match in _CLAUSE.finditer(inspect.getdoc(interface) or ""):
@@ -90,15 +100,16 @@ def render_specification() -> str:
     lines = [
         "# Component specification",
         "",
-        "What a source, decoder, normalizer, encoder, sink or schema registry MUST do to take part in a pipeline. Each",
-        "clause has a number that never changes its meaning, and one test of the same number (`SRC-04` is a method",
+        "What a source, decoder, normalizer, encoder, sink, reader or schema registry MUST do to take part in a pipeline.",
+        "Each clause has a number that never changes its meaning, and one test of the same number (`SRC-04` is a method",
         "`test_src_04_...`) in `prismlib.testing`. A plugin's tests inherit `SourceConformance`, `DecoderConformance`,",
         "`NormalizerConformance`, `EncoderConformance`, `SinkConformance`, `TransactionalConformance`, `LedgerConformance`,",
-        "`RegistryConformance` or `WritableRegistryConformance` from there, and supply one fixture named `harness`, whose",
-        "protocol is `SourceHarness` and so on. A failure names its clause. [Write a plugin](../how-to/write-a-plugin.md)",
-        "shows it.",
+        "`ReaderConformance`, `RegistryConformance` or `WritableRegistryConformance` from there, and supply one fixture named",
+        "`harness`, whose protocol is `SourceHarness` and so on. A failure names its clause.",
+        "[Write a plugin](../how-to/write-a-plugin.md) shows it.",
         "",
-        "This page is generated from the docstrings of `prismlib.stages` and `prismlib.contracts.registry`:",
+        "This page is generated from the docstrings of `prismlib.stages`, `prismlib.plugin.hookspecs` and",
+        "`prismlib.contracts.registry`:",
         "`python -m prismlib.testing.clauses > docs/reference/component-specification.md`.",
     ]
     by_heading: dict[str, list[Clause]] = {}

@@ -287,6 +287,18 @@ class TransactionalConformance:
             zombie.close()
             successor.close()
 
+    @proves("TXN-05")
+    def test_txn_05_documents_can_be_committed_alone(self, harness: TransactionalHarness) -> None:
+        sink = opened_transactional(harness)
+        sink.begin()
+        sink.commit({SOURCE: 3}, harness.member(), [LedgerRow(SOURCE, 3)])
+        sink.begin()
+        hand_over(harness, sink, "0")
+        sink.commit({}, None, [])
+        after = state(harness, sink)
+        require(after == (["0"], 3, 3), f"documents, offset and ledger are {after}, expected (['0'], 3, 3)")
+        sink.close()
+
 
 class LedgerConformance:
     """The clauses ``LED`` of :class:`prismlib.stages.Sink`, for sinks that keep the ledger."""

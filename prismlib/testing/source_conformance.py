@@ -21,32 +21,15 @@ from typing import Protocol, TypeVar
 import pytest
 
 from prismlib.errors import StageError
-from prismlib.records import Headers, Partition, RecordBatch
+from prismlib.records import Partition, RecordBatch
 from prismlib.stages.source import Pausable, Seekable, Source
 from prismlib.testing.clauses import proves, require
+from prismlib.testing.written import Written, arrived, numbered, odd_records, require_equal_columns
 
 T = TypeVar("T")
 
 
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """One record as a producer writes it.
-
-    Attributes:
-        value: None for a tombstone.
-        key: record key.
-        headers: record headers.
-        timestamp_ms: milliseconds since the epoch; now by default, since a broker may delete what is old at any moment.
-    """
-
-    value: bytes | None
-    key: bytes | None = None
-    headers: Headers | None = None
-    timestamp_ms: int = field(default_factory=_now_ms)
+__all__ = ["Recorder", "SourceConformance", "SourceHarness", "Written"]
 
 
 class SourceHarness(Protocol):
@@ -134,14 +117,10 @@ class SourceConformance:
     @proves("SRC-01")
     def test_src_01_a_batch_is_consecutive_records_of_one_partition(self, harness: SourceHarness) -> None:
         topic = harness.create_topic(2)
-        marks = {index: harness.append(topic, index, _numbered(index, 6)) for index in range(2)}
+        marks = {index: harness.append(topic, index, numbered(index, 6)) for index in range(2)}
         source, _ = _opened(harness, topic)
         for batch in _read(harness, source, 12):
-            lengths = {
-                len(column) for column in (batch.offsets, batch.timestamps_ms, batch.keys, batch.values, batch.headers)
-            }
-            require(len(lengths) == 1, f"the columns of one batch have the lengths {sorted(lengths)}")
-            require(list(batch.offsets) == sorted(set(batch.offsets)), f"offsets {list(batch.offsets)} do not ascend")
+            require_equal_columns(batch)
             for offset, key in zip(batch.offsets, batch.keys, strict=True):
                 index = batch.partition.index
                 require(
@@ -155,10 +134,10 @@ class SourceConformance:
     @proves("SRC-02")
     def test_src_02_no_record_is_skipped_or_repeated(self, harness: SourceHarness) -> None:
         topic = harness.create_topic(2)
-        expected = {index: list(harness.append(topic, index, _numbered(index, 9))) for index in range(2)}
+        expected = {index: list(harness.append(topic, index, numbered(index, 9))) for index in range(2)}
         source, _ = _opened(harness, topic)
         batches = _read(harness, source, 18, max_records=4)
-        expected[0] += harness.append(topic, 0, _numbered(0, 5))
+        expected[0] += harness.append(topic, 0, numbered(0, 5))
         batches += _read(harness, source, 5, max_records=2)
         batches += source.poll(10, 0.1)
         for index, offsets in expected.items():
@@ -169,7 +148,7 @@ class SourceConformance:
     @proves("SRC-03")
     def test_src_03_reading_begins_where_on_assigned_says(self, harness: SourceHarness) -> None:
         topic = harness.create_topic(1)
-        offsets = harness.append(topic, 0, _numbered(0, 6))
+        offsets = harness.append(topic, 0, numbered(0, 6))
         partition = Partition(topic, 0)
         first, _ = _opened(harness, topic)
         _read(harness, first, 6)
@@ -183,7 +162,7 @@ class SourceConformance:
     @proves("SRC-04")
     def test_src_04_commits_only_on_commit(self, harness: SourceHarness) -> None:
         topic = harness.create_topic(1)
-        harness.append(topic, 0, _numbered(0, 6))
+        harness.append(topic, 0, numbered(0, 6))
         first, _ = _opened(harness, topic)
         _read(harness, first, 6, max_records=2)
         first.poll(10, 0.1)
@@ -197,7 +176,7 @@ class SourceConformance:
     @proves("SRC-05")
     def test_src_05_a_successor_finds_what_was_committed(self, harness: SourceHarness) -> None:
         topic = harness.create_topic(2)
-        offsets = harness.append(topic, 0, _numbered(0, 6))
+        offsets = harness.append(topic, 0, numbered(0, 6))
         first, _ = _opened(harness, topic)
         _read(harness, first, 6)
         partition = Partition(topic, 0)
@@ -217,7 +196,7 @@ class SourceConformance:
     @proves("SRC-06")
     def test_src_06_an_idle_poll_returns_an_empty_list(self, harness: SourceHarness) -> None:
         topic = harness.create_topic(1)
-        offsets = harness.append(topic, 0, _numbered(0, 1))
+        offsets = harness.append(topic, 0, numbered(0, 1))
         source, _ = _opened(harness, topic)
         _read(harness, source, len(offsets))
         for timeout in (0.0, 0.1):
@@ -229,7 +208,7 @@ class SourceConformance:
     def test_src_07_a_poll_returns_at_most_max_records(self, harness: SourceHarness) -> None:
         topic = harness.create_topic(3)
         for index in range(3):
-            harness.append(topic, index, _numbered(index, 10))
+            harness.append(topic, index, numbered(index, 10))
         source, _ = _opened(harness, topic)
         sizes: list[int] = []
         deadline = time.monotonic() + harness.patience
@@ -242,7 +221,7 @@ class SourceConformance:
     @proves("SRC-08")
     def test_src_08_a_refused_assignment_is_raised_and_delivers_nothing(self, harness: SourceHarness) -> None:
         topic = harness.create_topic(1)
-        harness.append(topic, 0, _numbered(0, 3))
+        harness.append(topic, 0, numbered(0, 3))
         refusal = _RefusedError("refused by the test")
         source = harness.make_source(topic, f"group-of-{topic}")
         source.open(Recorder(source, refuse_with=refusal))
@@ -266,32 +245,19 @@ class SourceConformance:
 
     @proves("SRC-09")
     def test_src_09_records_arrive_as_they_were_written(self, harness: SourceHarness) -> None:
-        now = _now_ms()
-        written = [
-            Written(b"plain", b"key", None, now - 1),
-            Written(None, b"tombstone", None, now - 2),
-            Written(b"no key", None, None, now - 3),
-            Written(b"", b"", None, now - 4),
-            Written(b"\x00\xff\n", b"\x00", [("a", b"1"), ("a", b"2"), ("b", None), ("c", b"")], now - 5),
-        ]
+        written = odd_records()
         topic = harness.create_topic(1)
         harness.append(topic, 0, written)
         source, _ = _opened(harness, topic)
-        got = [
-            Written(value, key, [(name, content) for name, content in headers] if headers else None, stamp)
-            for batch in _read(harness, source, len(written))
-            for value, key, headers, stamp in zip(
-                batch.values, batch.keys, batch.headers, batch.timestamps_ms, strict=True
-            )
-        ]
-        for sent, arrived in zip(written, got, strict=True):
-            require(sent == arrived, f"written was {sent}, read {arrived}")
+        got = arrived(_read(harness, source, len(written)))
+        for sent, came in zip(written, got, strict=True):
+            require(sent == came, f"written was {sent}, read {came}")
         source.close()
 
     @proves("SRC-10")
     def test_src_10_close_revokes_once(self, harness: SourceHarness) -> None:
         topic = harness.create_topic(2)
-        offsets = harness.append(topic, 0, _numbered(0, 3))
+        offsets = harness.append(topic, 0, numbered(0, 3))
         partition = Partition(topic, 0)
         source, listener = _opened(harness, topic)
         _read(harness, source, 3)
@@ -314,7 +280,7 @@ class SourceConformance:
     def test_src_11_horizons_are_fresh(self, harness: SourceHarness) -> None:
         topic = harness.create_topic(1)
         partition = Partition(topic, 0)
-        offsets = list(harness.append(topic, 0, _numbered(0, 2)))
+        offsets = list(harness.append(topic, 0, numbered(0, 2)))
         source, _ = _opened(harness, topic)
         _read(harness, source, 2)
         for _ in range(2):
@@ -323,12 +289,12 @@ class SourceConformance:
                 horizon.start <= offsets[0] and horizon.end > offsets[-1],
                 f"the partition holds offsets {offsets[0]} to {offsets[-1]}, and horizons says {horizon}",
             )
-            offsets += harness.append(topic, 0, _numbered(0, 2))
+            offsets += harness.append(topic, 0, numbered(0, 2))
         source.close()
 
     def test_a_paused_partition_rests_and_resumes_where_it_stopped(self, harness: SourceHarness) -> None:
         topic = harness.create_topic(2)
-        expected = {index: list(harness.append(topic, index, _numbered(index, 4))) for index in range(2)}
+        expected = {index: list(harness.append(topic, index, numbered(index, 4))) for index in range(2)}
         source, _ = _opened(harness, topic)
         if not isinstance(source, Pausable):
             source.close()
@@ -336,7 +302,7 @@ class SourceConformance:
         _read(harness, source, 8)
         rests = Partition(topic, 0)
         source.pause([rests])
-        expected = {index: list(harness.append(topic, index, _numbered(index, 3))) for index in range(2)}
+        expected = {index: list(harness.append(topic, index, numbered(index, 3))) for index in range(2)}
         busy = _read(harness, source, 3)
         busy += source.poll(10, 0.2)
         require(all(batch.partition != rests for batch in busy), f"{rests} was paused, and poll returned its records")
@@ -347,7 +313,7 @@ class SourceConformance:
 
     def test_after_a_seek_reading_goes_on_there(self, harness: SourceHarness) -> None:
         topic = harness.create_topic(1)
-        offsets = list(harness.append(topic, 0, _numbered(0, 5)))
+        offsets = list(harness.append(topic, 0, numbered(0, 5)))
         source, _ = _opened(harness, topic)
         if not isinstance(source, Seekable):
             source.close()
@@ -361,10 +327,6 @@ class SourceConformance:
 
 class _RefusedError(Exception):
     """What the suite raises in ``on_assigned``."""
-
-
-def _numbered(partition: int, count: int) -> list[Written]:
-    return [Written(b"value %d" % number, b"%d-%d" % (partition, number)) for number in range(count)]
 
 
 def _opened(

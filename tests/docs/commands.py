@@ -20,7 +20,21 @@ PROGRAMS = {"prism": prism}
 """The commands of this repository; every other name that begins with "prism" is a mistake."""
 
 OTHER_PROGRAMS = frozenset(
-    {"cd", "curl", "docker", "echo", "export", "git", "kubectl", "mkdir", "openssl", "pip", "pytest", "python"}
+    {
+        "cd",
+        "curl",
+        "docker",
+        "echo",
+        "export",
+        "git",
+        "kafka-transactions.sh",
+        "kubectl",
+        "mkdir",
+        "openssl",
+        "pip",
+        "pytest",
+        "python",
+    }
 )
 """What pages may use besides: on every machine, or part of what the page is about."""
 

@@ -104,7 +104,7 @@ servers = "{servers}"
 {options}
 [[route]]
 topic = "{topic}"
-decode = {{ type = "json", subject = "events-value" }}
+decode = {{ type = "json", subject = "events-value", validate = "{validate}" }}
 [sink]
 type = "elasticsearch"
 url = "{url}"
@@ -117,24 +117,29 @@ commit_interval = "{interval}"
 FAST_GROUP = '"session.timeout.ms" = 3000\n"heartbeat.interval.ms" = 500'
 
 
+def write_project(folder: Path) -> None:
+    """Schemas and mapping of orders, as a user would have them."""
+    for subject, fmt, file, schema in (
+        ("orders-value", "avro", "v1.avsc", ORDER),
+        ("events-value", "jsonschema", "v1.json", EVENT),
+    ):
+        home = folder / "schemas" / subject
+        home.mkdir(parents=True)
+        (home / "subject.toml").write_text(SUBJECT.format(format=fmt))
+        (home / file).write_text(json.dumps(schema))
+    (folder / "prism.toml").write_text('[registry]\nurl = "schemas"\n')
+    (folder / "mappings").mkdir()
+    (folder / "pipelines").mkdir()
+    (folder / "mappings" / "orders.toml").write_text(MAPPING)
+
+
 class Project:
     """A folder as a user would have it: schemas, mapping, pipelines."""
 
     def __init__(self, folder: Path, servers: str, url: str, name: str) -> None:
         self.folder, self.servers, self.url, self.name = folder, servers, url, name
         self.input, self.output = f"{name}-orders", f"{name}-events"
-        for subject, fmt, file, schema in (
-            ("orders-value", "avro", "v1.avsc", ORDER),
-            ("events-value", "jsonschema", "v1.json", EVENT),
-        ):
-            home = folder / "schemas" / subject
-            home.mkdir(parents=True)
-            (home / "subject.toml").write_text(SUBJECT.format(format=fmt))
-            (home / file).write_text(json.dumps(schema))
-        (folder / "prism.toml").write_text('[registry]\nurl = "schemas"\n')
-        (folder / "mappings").mkdir()
-        (folder / "pipelines").mkdir()
-        (folder / "mappings" / "orders.toml").write_text(MAPPING)
+        write_project(folder)
         self.registry = DirectoryRegistry(folder / "schemas")
         self.framing = struct.pack(">bI", 0, self.registry.latest("orders-value").id)
 
@@ -159,6 +164,7 @@ class Project:
         extra: str = "",
         sink: str = "",
         topic: str | None = None,
+        validate: str = "always",
     ) -> Path:
         text = WORKER_2.format(
             name=f"{self.name}-2",
@@ -170,6 +176,7 @@ class Project:
             interval=interval,
             extra=extra,
             sink=sink,
+            validate=validate,
         )
         return self._pipeline("two", text)
 
@@ -366,6 +373,24 @@ def event_ids(servers: str, topic: str) -> Counter[str]:
     return Counter(json.loads(value[5:])["id"] for _, value, _ in read_topic(servers, topic) if value is not None)
 
 
+class Tail:
+    """Counts the committed records of a topic as they come, also over restarts of its broker."""
+
+    def __init__(self, servers: str, topic: str) -> None:
+        conf = {"bootstrap.servers": servers, "group.id": "tail", "isolation.level": "read_committed", **QUIET}
+        self._consumer = Consumer(conf)
+        partitions = self._consumer.list_topics(topic, timeout=20).topics[topic].partitions
+        self._consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
+        self._count = 0
+
+    def count(self) -> int:
+        self._count += sum(message.error() is None for message in self._consumer.consume(5000, 0.02))
+        return self._count
+
+    def close(self) -> None:
+        self._consumer.close()
+
+
 class Index:
     """Reads an index through plain HTTP."""
 
@@ -398,14 +423,16 @@ class Index:
             after = hits[-1]["sort"]
 
 
-def wait_until(question: Callable[[], bool], timeout: float, what: str, watched: Sequence[Worker] = ()) -> None:
+def wait_until(
+    question: Callable[[], bool], timeout: float, what: str, watched: Sequence[Worker] = (), pause: float = 0.5
+) -> None:
     """Ask again and again; says which worker died meanwhile."""
     deadline = time.monotonic() + timeout
     while not question():
         for worker in watched:
             assert worker.running(), f"the worker ended by itself:\n{worker.tail()}"
         assert time.monotonic() < deadline, f"not after {timeout} s: {what}"
-        time.sleep(0.5)
+        time.sleep(pause)
 
 
 def exactly_once(found: Counter[str], expected: set[str]) -> None:

@@ -78,9 +78,10 @@ def test_each_bad_record_is_a_dead_letter_with_its_reason_and_the_neighbours_are
     assert ids[b"truncated"] == str(project.registry.latest("orders-value").id).encode()
 
 
-def test_a_document_that_the_index_refuses_is_a_dead_letter(project: Project) -> None:
+@pytest.mark.parametrize("validate", ["always", "never"])
+def test_a_document_that_the_schema_or_the_index_refuses_is_a_dead_letter(project: Project, validate: str) -> None:
     project.create_topics(partitions=1)
-    one, two = Worker(project.worker_1()), Worker(project.worker_2())
+    one, two = Worker(project.worker_1()), Worker(project.worker_2(validate=validate))
     setup(one.pipeline, two.pipeline)
     publisher = Publisher(project)
     header = b"\x00" + project.registry.latest("events-value").id.to_bytes(4, "big")
@@ -108,7 +109,9 @@ def test_a_document_that_the_index_refuses_is_a_dead_letter(project: Project) ->
     for key, (value, headers) in letters.items():
         assert key is not None
         assert value == header + refused[key]
-        assert headers["prism.stage"] == b"write"
+        # The schema says that a time is text, and only the index which text.
+        early = validate == "always" and key != b"no-time"
+        assert headers["prism.stage"] == (b"decode" if early else b"write")
         assert headers["prism.reason"]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from tests.integration.harness import (
     Index,
     Project,
     Publisher,
+    Tail,
     Worker,
     create_topic,
     event_ids,
@@ -63,6 +66,27 @@ def test_a_broker_and_an_elasticsearch_that_restart(make_project: Callable[[Any,
             elasticsearch.start()
 
         run_through(project, one, two, trouble, count=20_000, rate=1_500)
+
+
+def test_a_worker_goes_on_by_itself_when_its_broker_is_killed_twice_in_the_middle(tmp_path: Path) -> None:
+    count = 60_000
+    with Kafka() as kafka:
+        project = Project(tmp_path, kafka.bootstrap, "", "shop")
+        project.create_topics(partitions=2)
+        worker = Worker(project.worker_1(interval="100ms"))  # so that transactions are open or ending all the time
+        setup(worker.pipeline)
+        publisher = Publisher(project)
+        publisher.publish(0, count)
+        with closing(Tail(project.servers, project.output)) as delivered, workers(worker):
+            for under_way in (count // 10, count // 3):
+                wait_until(lambda n=under_way: delivered.count() >= n, 60, f"{under_way} records", [worker], pause=0)  # type: ignore[misc]  # the default binds the loop's value
+                kafka.kill()
+                assert delivered.count() < count, "the broker was killed too late"
+                kafka.start()
+            wait_until(lambda: delivered.count() >= count, 60, f"all {count} records", [worker], pause=0)
+            assert worker.stop() == 0
+        assert len(publisher.acknowledged) == count
+        exactly_once(event_ids(project.servers, project.output), publisher.acknowledged)
 
 
 def test_an_elasticsearch_that_answers_429_for_a_while_and_refuses_one_item_in_a_hundred(project: Project) -> None:

@@ -8,13 +8,25 @@ from threading import Event
 from typing import Any
 
 from prismlib.errors import DecodeError, UnwritableError
-from prismlib.records import Decoded, Documents, Encoded, LedgerRow, Normalized, RecordBatch, Row, WriteResult
-from prismlib.testing.memory import MemoryLog, MemorySink, MemorySource, MemoryStore
+from prismlib.records import (
+    Decoded,
+    Documents,
+    Encoded,
+    LedgerRow,
+    Normalized,
+    Partition,
+    RecordBatch,
+    Row,
+    WriteResult,
+)
+from prismlib.testing.memory import MemoryLog, MemoryReader, MemorySink, MemorySource, MemoryStore
 from prismlib.testing.memory import MemoryTransactionalSink as TransactionalSink
+from prismlib.testing.memory.log import batch_of
 from tests.kit.harnesses import (
     JsonDecoder,
     JsonDecoderHarness,
     MemoryLogHarness,
+    MemoryReaderHarness,
     MemorySinkHarness,
     MemorySourceHarness,
     MemoryTransactionalHarness,
@@ -542,6 +554,19 @@ class FencesNobody(TransactionalSink):
         super().open()
 
 
+class WantsAMember(TransactionalSink):
+    def commit(self, next_offsets: Mapping[Any, int], member: Any, ledger_rows: Sequence[LedgerRow]) -> None:
+        self._broker.group(member.session.group)
+        super().commit(next_offsets, member, ledger_rows)
+
+
+class ResetsTheGroup(TransactionalSink):
+    def commit(self, next_offsets: Mapping[Any, int], member: Any, ledger_rows: Sequence[LedgerRow]) -> None:
+        if not next_offsets:
+            self._broker.group("group").committed.clear()
+        super().commit(next_offsets, member, ledger_rows)
+
+
 class KeepsTheLedgerInTheProcess(MemorySink):
     def __init__(self, store, **settings):
         super().__init__(store, **settings)
@@ -564,6 +589,91 @@ class OverwritesTheLedger(MemorySink):
 class NeverResetsTheLedger(MemorySink):
     def save_ledger(self, rows):
         super().save_ledger([replace(row, ledger_epoch=0) for row in rows])
+
+
+# Readers
+
+
+class NamesMissingStreams(MemoryReader):
+    def partitions(self, stream):
+        return super().partitions(stream) or [Partition(stream, 0)]
+
+
+class NamesOnePartition(MemoryReader):
+    def partitions(self, stream):
+        return super().partitions(stream)[:1]
+
+
+class JoinsPartitions(MemoryReader):
+    def read(self, starts):
+        batches = [batch for read in super().read(starts) for batch in read]
+        names = ("offsets", "timestamps_ms", "keys", "values", "headers")
+        columns = [[one for batch in batches for one in getattr(batch, name)] for name in names]
+        return iter([[RecordBatch(batches[0].partition, *columns)]])
+
+
+class StartsAtTheBeginning(MemoryReader):
+    def read(self, starts):
+        return super().read(dict.fromkeys(starts, 0))
+
+
+class ReadsTheLastRecordTwice(MemoryReader):
+    def read(self, starts):
+        for read in super().read(starts):
+            yield read
+            yield [read[-1].slice(len(read[-1]) - 1, len(read[-1]))]
+
+
+class LooksForTheEndLater(MemoryReader):
+    def read(self, starts):
+        yield from super().read(starts)
+
+
+class ReadsUncommitted(MemoryReader):
+    def _batch(self, partition, position, end):
+        records = [one for one in self._broker.log(partition)._records if position <= one.offset < end]
+        return batch_of(partition, [one for one in records if not one.control]), end
+
+
+class StopsAtATransaction(MemoryReader):
+    def read(self, starts):
+        ends = {one: self._broker.log(one).last_stable_offset for one in starts}
+        return self._read(starts, ends)
+
+
+class ForgetsHeaders(MemoryReader):
+    def read(self, starts):
+        return ([replace(one, headers=[None] * len(one)) for one in read] for read in super().read(starts))
+
+
+class ReadsOnce(MemoryReader):
+    reading = None
+
+    def read(self, starts):
+        self.reading = self.reading or super().read(starts)
+        return self.reading
+
+
+class FindsNothingInAnOutage(MemoryReader):
+    def read(self, starts):
+        return super().read(starts) if self._broker.reachable else iter(())
+
+
+class StaysAway(MemoryReader):
+    away = False
+
+    def read(self, starts):
+        self.away = self.away or not self._broker.reachable
+        return super().read({} if self.away and self._broker.reachable else starts)
+
+
+class ClosesTheReaderOnce(MemoryReader):
+    closed = False
+
+    def close(self):
+        if self.closed:
+            raise ValueError("already closed")
+        self.closed = True
 
 
 def _impatient(part: type[MemorySource]) -> MemorySourceHarness:
@@ -646,7 +756,22 @@ BROKEN = [
     Broken("TXN-03", CommitsOffsetsAside, "a refused commit changed", MemoryTransactionalHarness),
     Broken("TXN-03", ForgetsTheOffsets, "expected (['0'], 7, 7)", MemoryTransactionalHarness),
     Broken("TXN-04", FencesNobody, "successor is open committed", MemoryTransactionalHarness),
+    Broken("TXN-05", WantsAMember, "AttributeError", MemoryTransactionalHarness),
+    Broken("TXN-05", ResetsTheGroup, "expected (['0'], 3, 3)", MemoryTransactionalHarness),
     Broken("LED-01", KeepsTheLedgerInTheProcess, "a successor loads", MemorySinkHarness),
     Broken("LED-02", OverwritesTheLedger, "an older offset", MemorySinkHarness),
     Broken("LED-02", NeverResetsTheLedger, "a reset backwards", MemorySinkHarness),
+    Broken("RDR-01", NamesMissingStreams, "does not exist", MemoryReaderHarness),
+    Broken("RDR-01", NamesOnePartition, "of 3 partitions", MemoryReaderHarness),
+    Broken("RDR-02", JoinsPartitions, "do not ascend", MemoryReaderHarness),
+    Broken("RDR-03", StartsAtTheBeginning, "on there are", MemoryReaderHarness),
+    Broken("RDR-03", ReadsTheLastRecordTwice, "on there are", MemoryReaderHarness),
+    Broken("RDR-04", LooksForTheEndLater, "when read was called", MemoryReaderHarness),
+    Broken("RDR-05", ReadsUncommitted, "committed: False", MemoryReaderHarness),
+    Broken("RDR-05", StopsAtATransaction, "committed: False", MemoryReaderHarness),
+    Broken("RDR-06", ForgetsHeaders, "written was", MemoryReaderHarness),
+    Broken("RDR-07", ReadsOnce, "was given up", MemoryReaderHarness),
+    Broken("RDR-08", FindsNothingInAnOutage, "do not answer", MemoryReaderHarness),
+    Broken("RDR-08", StaysAway, "after the outage", MemoryReaderHarness),
+    Broken("RDR-09", ClosesTheReaderOnce, "already closed", MemoryReaderHarness),
 ]

@@ -8,8 +8,9 @@ from typing import Any
 from prismlib.errors import DecodeError, InvalidValueError, RecordError, SchemaDriftError
 from prismlib.records import Decoded, Encoded, Normalized, RecordBatch, Row
 from prismlib.stages.normalizer import FieldSet
-from prismlib.testing.memory import MemoryBroker, MemoryLog, MemorySink, MemorySource, MemoryStore
+from prismlib.testing.memory import MemoryBroker, MemoryLog, MemoryReader, MemorySink, MemorySource, MemoryStore
 from prismlib.testing.memory import MemoryTransactionalSink as TransactionalSink
+from prismlib.testing.reader_conformance import Ends
 from prismlib.testing.sink_conformance import SOURCE
 from prismlib.testing.source_conformance import Written
 
@@ -56,6 +57,41 @@ class GappySourceHarness(MemorySourceHarness):
             _, doomed = self.broker.append(topic, b"doomed", b"compacted", None, None, partition)
             self.broker.remove(topic, partition, doomed)
         return offsets
+
+
+class MemoryReaderHarness:
+    def __init__(self, make: type[MemoryReader] = MemoryReader):
+        self.broker = MemoryBroker()
+        self._make = make
+        self._streams = 0
+
+    def create_stream(self, partitions: int) -> str:
+        self._streams += 1
+        self.broker.create_topic(f"stream-{self._streams}", partitions)
+        return f"stream-{self._streams}"
+
+    def append(self, stream: str, partition: int, records: Sequence[Written], producer: Any = None) -> Sequence[int]:
+        return [
+            self.broker.append(stream, one.key, one.value, one.headers, one.timestamp_ms, partition, producer=producer)[
+                1
+            ]
+            for one in records
+        ]
+
+    def transaction(self, stream: str, partition: int, records: Sequence[Written]) -> Ends | None:
+        producer = self.broker.producer("harness")
+        producer.begin()
+        self.append(stream, partition, records, producer)
+        return lambda committed: producer.end(committed=committed)
+
+    def make_reader(self) -> MemoryReader:
+        return self._make(self.broker)
+
+    @contextmanager
+    def unreachable(self) -> Iterator[None]:
+        self.broker.reachable = False
+        yield
+        self.broker.reachable = True
 
 
 def refuses(body: bytes) -> str | None:

@@ -5,6 +5,7 @@ import pytest
 from prismlib.testing.decoder_conformance import DecoderConformance
 from prismlib.testing.encoder_conformance import EncoderConformance
 from prismlib.testing.normalizer_conformance import NormalizerConformance
+from prismlib.testing.reader_conformance import ReaderConformance
 from prismlib.testing.registry_conformance import RegistryConformance, WritableRegistryConformance
 from prismlib.testing.sink_conformance import LedgerConformance, SinkConformance, TransactionalConformance
 from prismlib.testing.source_conformance import SourceConformance
@@ -12,6 +13,7 @@ from tests.kit.harnesses import (
     GappySourceHarness,
     JsonDecoderHarness,
     MemoryLogHarness,
+    MemoryReaderHarness,
     MemorySinkHarness,
     MemorySourceHarness,
     MemoryTransactionalHarness,
@@ -49,6 +51,12 @@ class TestMemoryTransactionalSink(SinkConformance, TransactionalConformance, Led
     @pytest.fixture(params=[False, True], ids=["direct", "buffered"])
     def harness(self, request):
         return MemoryTransactionalHarness(buffers=request.param)
+
+
+class TestMemoryReader(ReaderConformance):
+    @pytest.fixture
+    def harness(self):
+        return MemoryReaderHarness()
 
 
 class TestJsonDecoder(DecoderConformance):

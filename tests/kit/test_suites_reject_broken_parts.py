@@ -11,6 +11,7 @@ from prismlib.testing.clauses import clauses, render_specification
 from prismlib.testing.decoder_conformance import DecoderConformance
 from prismlib.testing.encoder_conformance import EncoderConformance
 from prismlib.testing.normalizer_conformance import NormalizerConformance
+from prismlib.testing.reader_conformance import ReaderConformance
 from prismlib.testing.registry_conformance import RegistryConformance, WritableRegistryConformance
 from prismlib.testing.sink_conformance import LedgerConformance, SinkConformance, TransactionalConformance
 from prismlib.testing.source_conformance import SourceConformance
@@ -27,6 +28,7 @@ SUITES = (
     LedgerConformance,
     RegistryConformance,
     WritableRegistryConformance,
+    ReaderConformance,
 )
 BROKEN = [*BROKEN_STAGES, *BROKEN_REGISTRIES]
 SPECIFICATION = Path(__file__).parents[2] / "docs" / "reference" / "component-specification.md"
@@ -67,7 +69,7 @@ def test_clauses_are_read_whole():
     assert found["SRC-01"].text.endswith("columns of equal length")
     assert found["TXN-03"].interface == "Sink"
     assert Counter(one[:3] for one in found) == {
-        "SRC": 11, "DEC": 8, "NRM": 6, "ENC": 5, "SNK": 10, "TXN": 4, "LED": 2, "REG": 7, "REW": 4
+        "SRC": 11, "DEC": 8, "NRM": 6, "ENC": 5, "SNK": 10, "TXN": 5, "LED": 2, "RDR": 9, "REG": 7, "REW": 4
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The rows of the input files as the records that the two producers write."""
+"""The rows of the input files as the records that the three producers write."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 FLIGHT_NUMBERS = ("year", "month", "day", "flight", "distance", "hour", "minute")
+PLANE_NUMBERS = ("year", "engines", "seats", "speed")
 WEATHER_NUMBERS = ("year", "month", "day", "hour")
 WEATHER_MEASURES = (
     "temp",
@@ -36,6 +37,12 @@ def weather(folder: Path) -> Iterator[dict[str, Any]]:
         record.update((name, int(row[name])) for name in WEATHER_NUMBERS)
         record.update((name, float(row[name])) for name in WEATHER_MEASURES if row[name] != "NA")
         yield record
+
+
+def planes(folder: Path) -> Iterator[dict[str, Any]]:
+    """One dict per aircraft; what is ``NA`` in the source is None."""
+    for row in _rows(folder / "planes.csv.gz"):
+        yield {**row, **{name: None if row[name] == "NA" else int(row[name]) for name in PLANE_NUMBERS}}
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Final
 
 from prism_avro.compatibility.pairs import Pair
@@ -16,6 +17,8 @@ from prismlib.contracts.registry import FormatName
 from prismlib.contracts.rules import Difference, Rule, Rules
 from prismlib.errors import ContractError, SchemaParseError
 
+_MAX_FOUND: Final = 20_000
+"""Differences, or changes, that are listed."""
 _MAX_CHARACTERS: Final = 20_000_000
 """Of all differences together: the path of each can be as long as the schema."""
 
@@ -66,9 +69,9 @@ class AvroFormat:
             for rule, pair, message in _findings(reader, writer):
                 found.append(Difference(rule.id, pair.place.path, message, pair.place.field))
                 characters += len(message) + 2 * len(found[-1].path)
-                if characters > _MAX_CHARACTERS:
+                if len(found) > _MAX_FOUND or characters > _MAX_CHARACTERS:
                     raise ContractError(
-                        f"the schemas differ in more than can be listed, after {len(found):,} differences"
+                        f"the schemas differ in more than can be listed: {len(found):,} things, and more"
                     )
         except RecursionError as error:
             raise ContractError("the schemas are nested too deeply to be compared") from error
@@ -92,14 +95,17 @@ class AvroFormat:
         """What differs between two versions, for people.
 
         Raises:
-            ContractError: they are nested too deeply to be compared.
+            ContractError: they are nested too deeply to be compared, or too much has changed to be listed.
         """
         from prism_avro.compatibility.changes import changes  # noqa: PLC0415  # as above
 
         try:
-            return list(changes(old, new))
+            found = list(islice(changes(old, new), _MAX_FOUND + 1))
         except RecursionError as error:
             raise ContractError("the schemas are nested too deeply to be compared") from error
+        if len(found) > _MAX_FOUND:
+            raise ContractError(f"more than {_MAX_FOUND:,} things have changed; too many to be listed")
+        return found
 
     def line_of(self, text: str, path: str) -> int | None:
         """The line of what a path names."""

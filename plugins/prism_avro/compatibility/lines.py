@@ -30,7 +30,7 @@ def _members(text: str, start: int) -> Iterator[tuple[str | int, int]]:
     while text[at] not in "]}":
         name: str | int = index
         if text[start] == "{":
-            name, at = scanstring(text, at + 1, True)  # strict
+            name, at = scanstring(text, at + 1)
             at = _skip(text, _skip(text, at) + 1)
         yield name, at
         _, at = _SCAN(text, at)
@@ -61,9 +61,9 @@ def line_of(text: str, path: str) -> int | None:
     if not places:
         return None
     value, _, keys = places[0]
-    return position(text, (*keys, "name") if isinstance(value, dict) and isinstance(value.get("name"), str) else keys)[
-        0
-    ]
+    if isinstance(value, dict) and isinstance(value.get("name"), str):
+        keys = (*keys, "name")
+    return position(text, keys)[0]
 
 
 _Place: TypeAlias = "tuple[Any, str, Keys]"
@@ -98,7 +98,7 @@ def _below(place: _Place, parts: Sequence[str]) -> Iterator[_Place]:
         case ["symbols", name] if kind == "enum":
             if name in value["symbols"]:
                 yield name, inner, (*keys, "symbols", value["symbols"].index(name))
-        case ["items" | "values" as key] if isinstance(value, dict) and key in value:
+        case ["items" | "values" as key] if kind == {"items": "array", "values": "map"}[key]:
             yield value[key], inner, (*keys, key)
         case [name] if kind == name or (defines(value) and full_name(value, space)[1].rpartition(".")[2] == name):
             yield place

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from prism_avro.compatibility.around import Around
+from prism_avro.compatibility.defaults import Comparison
 from prism_avro.schema import Field, Record, Type
 
 
@@ -28,17 +30,17 @@ class Place:
     @property
     def path(self) -> str:
         """Such as ``/fields/lines/items/fields/sku``; ``/`` for the root."""
-        return "".join(one._step for one in self._line()) or "/"  # noqa: SLF001  # of this class
+        return "".join(one._step for one in self._line()) or "/"  # noqa: SLF001
 
     @property
     def field(self) -> str:
         """Such as ``lines.sku``; "" for the root."""
-        return ".".join(one._field for one in self._line() if one._field)  # noqa: SLF001  # of this class
+        return ".".join(one._field for one in self._line() if one._field)  # noqa: SLF001
 
     def _line(self) -> list[Place]:
         line = [self]
-        while line[-1]._up is not None:  # noqa: SLF001  # of this class
-            line.append(line[-1]._up)  # noqa: SLF001  # of this class
+        while line[-1]._up is not None:  # noqa: SLF001
+            line.append(line[-1]._up)  # noqa: SLF001
         line.reverse()
         return line
 
@@ -47,12 +49,12 @@ class Met:
     """Two types that a decoder puts together: of one kind, or the writer's can be promoted to the reader's.
 
     Attributes:
-        around: the reader's and the writer's type before unions were taken apart.
+        around: the types that they are branches of, or they themselves.
     """
 
     __slots__ = ("around", "place", "reader", "writer")
 
-    def __init__(self, reader: Type, writer: Type, place: Place, around: tuple[Type, Type]) -> None:
+    def __init__(self, reader: Type, writer: Type, place: Place, around: Around) -> None:
         self.reader = reader
         self.writer = writer
         self.place = place
@@ -83,23 +85,29 @@ class Fields:
         writers: the writer's fields of that name or of an alias of it, that of the same name first; twice where the name is
             among the aliases.
         claimed: another field of the reader that takes the writer's field, too; None for almost all.
+        renamed: the writer's field that has this one's name as an alias, which readers do not look at; "" for almost all.
         records: the reader's and the writer's record.
+        defaults: judges and compares defaults.
     """
 
-    __slots__ = ("claimed", "place", "reader", "records", "writers")
+    __slots__ = ("claimed", "defaults", "place", "reader", "records", "renamed", "writers")
 
     def __init__(
         self,
         reader: Field,
         writers: tuple[Field, ...],
         claimed: Field | None,
+        renamed: str,
         records: tuple[Record, Record],
+        defaults: Comparison,
         place: Place,
     ) -> None:
         self.reader = reader
         self.writers = writers
         self.claimed = claimed
+        self.renamed = renamed
         self.records = records
+        self.defaults = defaults
         self.place = place
 
 

@@ -64,6 +64,7 @@ def _named(schema: Record | Enum | Fixed) -> Iterator[str]:
 def _is_name(text: str) -> bool:
     if text.isascii():
         return text.isidentifier()
+    # the letters and digits of Java's Character, which are fewer than those of Python's identifiers
     return not text[0].isdecimal() and all(one == "_" or one.isalpha() or one.isdecimal() for one in text)
 
 

@@ -15,6 +15,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
+from prism_avro.compatibility.around import Around
+from prism_avro.compatibility.defaults import Comparison
 from prism_avro.compatibility.pairs import Fields, Met, Mismatched, Pair, Place
 from prism_avro.schema import (
     PROMOTIONS,
@@ -33,10 +35,13 @@ from prism_avro.schema import (
 from prismlib.errors import ContractError
 
 _MAX_PAIRS: Final = 300_000
+"""Or what takes as long: four fields, fifty symbols, one branch that is looked at."""
 
 
 def pairs(reader: Type, writer: Type, breaks: Callable[[Pair], bool]) -> Iterator[Pair]:
-    """Everything that meets when ``reader`` reads what ``writer`` writes, save identical primitives.
+    """Everything that meets when ``reader`` reads what ``writer`` writes, save what nothing can be wrong with.
+
+    That is by far the most, and is passed over here: the same primitive, and fields of one name without aliases or two defaults.
 
     Args:
         reader: its root.
@@ -60,6 +65,7 @@ class _Walk:
         self._seen: set[tuple[int, int]] = set()
         self._records: deque[tuple[Record, Record, Place]] = deque()
         self._unreadable: set[tuple[int, int]] = set()
+        self._defaults = Comparison()
         self._left = _MAX_PAIRS
 
     def run(self, reader: Type, writer: Type, place: Place) -> Iterator[Pair]:
@@ -68,22 +74,25 @@ class _Walk:
             yield from self._fields(*self._records.popleft())
 
     def _types(self, reader: Type, writer: Type, place: Place) -> Iterator[Pair]:
-        if reader is writer and isinstance(reader, Primitive):
+        if _is_plain(reader, writer):
             return
         if not isinstance(reader, Union) and not isinstance(writer, Union):
-            yield from self._one(reader, writer, place, (reader, writer))
+            yield from self._one(reader, writer, place, Around(reader, writer))
             return
         readers = reader.branches if isinstance(reader, Union) else (reader,)
         writers = writer.branches if isinstance(writer, Union) else (writer,)
+        around = Around(reader, writer)
+        same = {_label(one): one for one in readers}
+        several = len(same) - (("null", "") in same) > 1
         renamed = _renamed(readers, writers)
         for one in writers:
-            taken = renamed.get(id(one)) or self._branch(readers, one)
+            taken = same.get(_label(one)) or renamed.get(id(one)) or self._branch(readers, one)
             if taken is None:
                 yield Mismatched(reader, one, place, branch=isinstance(writer, Union))
-            else:
-                yield from self._one(taken, one, _into(place, readers, taken), (reader, writer))
+            elif not _is_plain(taken, one):
+                yield from self._one(taken, one, _into(place, taken) if several else place, around)
 
-    def _one(self, reader: Type, writer: Type, place: Place, around: tuple[Type, Type]) -> Iterator[Pair]:
+    def _one(self, reader: Type, writer: Type, place: Place, around: Around) -> Iterator[Pair]:
         self._spend(1)
         if not _same_kind(reader, writer):
             yield Mismatched(reader, writer, place, branch=False)
@@ -99,28 +108,35 @@ class _Walk:
                 yield from self._types(reader.items, writer.items, place.step("items"))
             case Map(), Map():
                 yield from self._types(reader.values, writer.values, place.step("values"))
+            case Enum(), Enum():
+                self._spend((len(reader.symbols) + len(writer.symbols)) // 50)
             case _:
                 pass
 
     def _fields(self, reader: Record, writer: Record, place: Place) -> Iterator[Pair]:
+        self._spend((len(reader.fields) + len(writer.fields)) // 4)
         records = (reader, writer)
         written = {one.name: one for one in writer.fields}
+        renamed = {alias: one.name for one in writer.fields for alias in one.aliases}
+        aliased = any(one.aliases for one in reader.fields)
         claims: dict[str, Field] = {}
         for one in reader.fields:
             here = place.below(one)
-            found = tuple(written[name] for name in (one.name, *one.aliases) if name in written)
-            yield Fields(one, found, claims.get(found[0].name) if found else None, records, here)
+            if aliased:
+                found = tuple(written[name] for name in (one.name, *one.aliases) if name in written)
+            else:
+                found = (written[one.name],) if one.name in written else ()
+            if aliased or not found or (one.has_default and found[0].has_default):
+                claimed = claims.get(found[0].name) if found else None
+                yield Fields(one, found, claimed, renamed.get(one.name, ""), records, self._defaults, here)
             if found:
                 claims.setdefault(found[0].name, one)
                 yield from self._types(one.type, found[0].type, here)
 
     def _branch(self, readers: Sequence[Type], writer: Type) -> Type | None:
-        """The branch that a decoder reads ``writer`` with."""
+        """The branch that a decoder reads ``writer`` with, where none is of the very kind or name."""
         self._spend(len(readers))
         matching = [one for one in readers if _same_kind(one, writer) and _could_be(one, writer)]
-        for one in matching:
-            if _is_same(one, writer):
-                return one
         if len(matching) < 2 or isinstance(writer, Primitive):
             return matching[0] if matching else None
         return next((one for one in matching if self._reads(one, writer)), matching[0])
@@ -131,12 +147,13 @@ class _Walk:
         if key in self._unreadable:
             return False
         trial = _Walk(self._breaks)
-        trial._seen = set(self._seen)  # of this class
-        trial._unreadable = self._unreadable  # of this class
+        trial._seen = set(self._seen)
+        trial._unreadable = self._unreadable
+        trial._defaults = self._defaults
         self._spend(len(self._seen))
-        trial._left = self._left  # of this class
+        trial._left = self._left
         found = any(map(self._breaks, trial.run(reader, writer, Place())))
-        self._left = trial._left  # of this class
+        self._left = trial._left
         if found:
             # although all that is still open counted as readable: so it holds for good
             self._unreadable.add(key)
@@ -148,11 +165,20 @@ class _Walk:
             raise ContractError(f"the schemas are too large to be compared: more than {_MAX_PAIRS:,} pairs of types")
 
 
-def _into(place: Place, readers: Sequence[Type], taken: Type) -> Place:
-    """Inside a branch: named only where there are several besides null."""
-    others = sum(1 for one in readers if kind_of(one) != "null")
-    if others < 2:
-        return place
+def _is_plain(reader: Type, writer: Type) -> bool:
+    """Whether both are the same primitive without a logical type, of which there is but one object; or unions of such."""
+    if isinstance(reader, Primitive):
+        return reader is writer
+    return (
+        isinstance(reader, Union)
+        and isinstance(writer, Union)
+        and reader.branches == writer.branches
+        and all(isinstance(one, Primitive) for one in reader.branches)
+    )
+
+
+def _into(place: Place, taken: Type) -> Place:
+    """Inside a branch, which is named where there are several besides null."""
     return place.step(short_name(taken.name) if isinstance(taken, Record | Enum | Fixed) else kind_of(taken))
 
 
@@ -188,8 +214,6 @@ def _could_be(reader: Type, writer: Type) -> bool:
     return True
 
 
-def _is_same(reader: Type, writer: Type) -> bool:
-    """Whether two types that match are of the very kind or name."""
-    if isinstance(reader, Record | Enum | Fixed) and isinstance(writer, Record | Enum | Fixed):
-        return reader.name == writer.name
-    return kind_of(reader) == kind_of(writer)
+def _label(schema: Type) -> tuple[str, str]:
+    """What tells the branches of a union apart."""
+    return kind_of(schema), schema.name if isinstance(schema, Record | Enum | Fixed) else ""

@@ -43,26 +43,26 @@ def _fields(old: Message, new: Message, place: Place) -> Iterator[Change]:
         if not is_new and before is not None:
             yield Change("removed", place.field_step(before.name).path, _shown(before), "")
         elif after is not None:
-            path = place.field_step(after.name).path
+            here = place.field_step(after.name)
             if before is None:
-                yield Change("added", path, "", _shown(after))
+                yield Change("added", here.path, "", _shown(after))
             else:
-                yield from _field(before, after, path)
+                yield from _field(before, after, here)
     if old.reserved != new.reserved:
         yield Change("changed", place.path, _reserved(old), _reserved(new))
 
 
-def _field(old: Field, new: Field, path: str) -> Iterator[Change]:
+def _field(old: Field, new: Field, place: Place) -> Iterator[Change]:
     if old.oneof != new.oneof:
-        yield Change("moved", path, _home(old), _home(new))
+        yield Change("moved", place.path, _home(old), _home(new))
     if old.name != new.name:
-        yield Change("renamed", path, old.name, new.name)
+        yield Change("renamed", place.path, old.name, new.name)
     before, after = _kind(old), _kind(new)
     if before != after:
-        yield Change("changed", path, before, after)
+        yield Change("changed", place.path, before, after)
     # a default that changed with the type is said already
     if old.default != new.default and type(old.default) is type(new.default):
-        yield Change("changed", path, f"default {old.default!r}", f"default {new.default!r}")
+        yield Change("changed", place.path, f"default {old.default!r}", f"default {new.default!r}")
 
 
 def _values(old: EnumType, new: EnumType, place: Place) -> Iterator[Change]:

@@ -69,8 +69,7 @@ class ProtobufFormat:
             at = place.step(problem.step) if problem.step else place
             found.append(Difference(rule.id, at.path, problem.message, place.field, problem.newer))
             characters += len(problem.message) + 2 * len(found[-1].path)
-            if characters > _MOST_CHARACTERS:
-                raise ContractError(f"the schemas differ in more than can be listed, after {len(found):,} differences")
+            _bound(characters, len(found))
         return found
 
     def project(self, schema: Schema, reads: frozenset[str]) -> str:
@@ -90,17 +89,28 @@ class ProtobufFormat:
         """What differs between two versions, for people.
 
         Raises:
-            ContractError: they are too large to be compared.
+            ContractError: they are too large to be compared, or differ in too much to be listed.
         """
         from prism_protobuf.compatibility.changes import changes  # noqa: PLC0415  # as above
 
-        return list(changes(old, new))
+        found: list[Change] = []
+        characters = 0
+        for change in changes(old, new):
+            found.append(change)
+            characters += len(change.path) + len(change.before) + len(change.after)
+            _bound(characters, len(found))
+        return found
 
     def line_of(self, text: str, path: str) -> int | None:
         """The line of what a path names."""
         from prism_protobuf.compatibility.lines import line_of  # noqa: PLC0415  # as above
 
         return line_of(text, path)
+
+
+def _bound(characters: int, differences: int) -> None:
+    if characters > _MOST_CHARACTERS:
+        raise ContractError(f"the schemas differ in more than can be listed, after {differences:,} differences")
 
 
 def _loaded(compiled: bytes, where: str) -> Schema | SchemaParseError:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Container, Iterator, Sequence
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, TypeAlias, TypeVar
 
 from prism_protobuf.compatibility import model
 from prism_protobuf.compatibility.model import Field, Ranges
-from prism_protobuf.compatibility.pairs import Enums, Messages, Problem
+from prism_protobuf.compatibility.pairs import Enums, Messages, Problem, UnreadField, UnwrittenField
 
 T = TypeVar("T")
+Side: TypeAlias = Literal["reader", "writer"]
 
 TEXT: Final = "text"
 
@@ -79,10 +80,17 @@ def unknown_values(pair: Enums) -> list[Problem]:
     ]
 
 
-def sides(reader: T, writer: T) -> Iterator[tuple[T, T, Literal["reader", "writer"]]]:
+def sides(reader: T, writer: T) -> Iterator[tuple[T, T, Side]]:
     """The older one, the newer one, and which side the newer one is, for both ways it can be."""
     yield writer, reader, "reader"
     yield reader, writer, "writer"
+
+
+def lonely(pair: UnreadField | UnwrittenField) -> tuple[Field, Ranges, Side, Side]:
+    """A field of one side: it, what the other side reserves, the newer side if it was deleted, and that if it was added."""
+    if isinstance(pair, UnreadField):
+        return pair.writer, pair.messages.reader.reserved, "reader", "writer"
+    return pair.reader, pair.messages.writer.reserved, "writer", "reader"
 
 
 def covered(number: int, ranges: Ranges) -> bool:

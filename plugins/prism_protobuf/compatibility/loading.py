@@ -141,7 +141,8 @@ class _File:
             values.setdefault(value.number, []).append(value.name)
         reserved: Ranges = tuple(sorted((one.start, one.end) for one in described.reserved_range))
         closed = self._refined(features, described)[1] == _CLOSED
-        made = EnumType(name, f"{self.package}.{name}" if self.package else name, values, closed, reserved)
+        full_name = f"{self.package}.{name}" if self.package else name
+        made = EnumType(name, full_name, self.main, values, closed, reserved)
         self.loader.enums[made.full_name] = made
         return made
 

@@ -33,6 +33,7 @@ class EnumType:
     Attributes:
         name: within its package, such as ``Order.Status``.
         full_name: with the package.
+        main: whether it is defined in the schema itself, and not in what it imports.
         values: the names of each number, in the order of the file; more than one name where aliases are allowed.
         closed: whether a number that it has not got is kept out of the field.
         reserved: numbers that it says nobody may use again.
@@ -40,6 +41,7 @@ class EnumType:
 
     name: str
     full_name: str
+    main: bool
     values: dict[int, list[str]]
     closed: bool
     reserved: Ranges
@@ -83,6 +85,30 @@ class Field:
     checked: bool
     message: Message | None = None
     enum: EnumType | None = None
+    _shape: tuple[object, ...] | None = None
+
+    @property
+    def shape(self) -> tuple[object, ...]:
+        """All that a rule looks at but for what is inside messages and enums."""
+        if self._shape is None:
+            held: object = None
+            if self.message is not None:
+                entry = self.entry
+                named = self.message.name if self.message.main else self.message.full_name
+                held = named if entry is None else (entry[0].shape, entry[1].shape)
+            self._shape = (
+                self.name,
+                self.type,
+                self.label,
+                self.repeated,
+                self.presence,
+                self.required,
+                self.oneof,
+                self.default,
+                self.checked,
+                held,
+            )
+        return self._shape
 
     @property
     def entry(self) -> tuple[Field, Field] | None:
@@ -94,14 +120,15 @@ class Field:
 
     @property
     def type_name(self) -> str:
-        """Of the value, as a .proto names it."""
+        """Of the value, as a .proto names it; what the file itself defines without the package."""
         entry = self.entry
         if entry is not None:
             return f"map<{entry[0].type_name}, {entry[1].type_name}>"
         if self.message is not None:
-            return self.message.full_name if self.type == MESSAGE else f"group {self.message.full_name}"
+            name = self.message.name if self.message.main else self.message.full_name
+            return name if self.type == MESSAGE else f"group {name}"
         if self.enum is not None:
-            return self.enum.full_name
+            return self.enum.name if self.enum.main else self.enum.full_name
         return SCALARS[self.type]
 
     def __str__(self) -> str:

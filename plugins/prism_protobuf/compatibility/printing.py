@@ -287,7 +287,8 @@ class Writer:
 def _fits_proto2(one: Field) -> bool:
     strings = one.entry or (one,)
     implicit = not one.presence and not one.repeated
-    return not implicit and not any(each.type == model.STRING and each.checked for each in strings)
+    delimited = one.type == model.GROUP and one.message is not None and not one.message.is_group
+    return not (implicit or delimited or any(each.type == model.STRING and each.checked for each in strings))
 
 
 def _fits_proto3(one: Field) -> bool:

@@ -1,7 +1,8 @@
 """Goes through a reader and a writer together and yields what meets: pairs for the rules.
 
 Messages that no other holds meet by their name, fields by their number, and the messages that fields hold whatever their
-names are: on the wire they have none. So a contract that has put an imported message inside meets it all the same.
+names are: on the wire they have none. So a contract that has put an imported message inside meets it all the same. What no
+field leads to meets by its name, too.
 
 Each pair of messages is walked once, the nearest to a message that records are of first: what is wrong inside is reported
 at the shortest path, and a schema that contains itself comes to an end. Nothing is concluded from a pair before it was
@@ -47,6 +48,7 @@ def pairs(reader: Schema, writer: Schema) -> Iterator[Pair]:
 class _Walk:
     def __init__(self) -> None:
         self._seen: set[tuple[int, int]] = set()
+        self._met: set[int] = set()
         self._enums: set[tuple[int, int]] = set()
         self._waiting: deque[Messages] = deque()
         self._left = _MOST_PAIRS
@@ -56,12 +58,16 @@ class _Walk:
         yield Files(reader, writer, top)
         known, written = reader.named(), writer.named()
         roots = {id(one) for one in reader.roots()}
-        for one in reader.seeds():
+        # Seeds first, for the paths; then what no field led to, such as behind one that the writer has not got.
+        for one in [*reader.seeds(), *known.values()]:
+            if id(one) in self._met:
+                continue
             if one.name in written:
                 self._meet(Messages(one, written[one.name], _place(top, one)))
                 while self._waiting:
                     yield from self._messages(self._waiting.popleft())
             elif id(one) in roots:
+                self._met.add(id(one))
                 yield UnwrittenMessage(one, _place(top, one))
         roots = {id(one) for one in writer.roots()}
         for name, one in written.items():
@@ -73,6 +79,7 @@ class _Walk:
         key = (id(pair.reader), id(pair.writer))
         if key not in self._seen:
             self._seen.add(key)
+            self._met.add(id(pair.reader))
             self._waiting.append(pair)
 
     def _messages(self, pair: Messages) -> Iterator[Pair]:
@@ -82,8 +89,13 @@ class _Walk:
         yield pair
         reads, writes, place = pair.reader.fields, pair.writer.fields, pair.place
         for number, one in reads.items():
-            here = place.field_step(one.name)
             written = writes.get(number)
+            # a required enum is looked into, since there what is inside can be fatal
+            if written is not None and one.shape == written.shape and not (one.required and one.enum):
+                if one.message is not None or one.enum is not None:
+                    yield from self._inside(one, written, place)
+                continue
+            here = place.field_step(one.name)
             if written is None:
                 yield UnwrittenField(one, pair, here)
             else:
@@ -100,6 +112,17 @@ class _Walk:
             yield from self._types(reads[1], writes[1], "the value of ", place)
             return
         yield Types(reader, writer, part, place)
+        yield from self._held(reader, writer, place)
+
+    def _inside(self, reader: Field, writer: Field, place: Place) -> Iterator[Pair]:
+        """What fields of one shape hold."""
+        reads, writes = reader.entry, writer.entry
+        if reads is not None and writes is not None:
+            yield from self._held(reads[1], writes[1], place.field_step(reader.name))
+        else:
+            yield from self._held(reader, writer, place.field_step(reader.name))
+
+    def _held(self, reader: Field, writer: Field, place: Place) -> Iterator[Pair]:
         if reader.message is not None and writer.message is not None:
             if reader.type == writer.type and not _same_of_library(reader.message, writer.message):
                 self._meet(Messages(reader.message, writer.message, place))

@@ -1,4 +1,4 @@
-"""A broker, a source and sinks in memory: honest enough to pass the same suites as the real ones.
+"""A broker, a source, a reader and sinks in memory: honest enough to pass the same suites as the real ones.
 
     broker = MemoryBroker()
     broker.create_topic("orders", partitions=3)
@@ -13,6 +13,7 @@ from prismlib.testing.memory.broker import MemoryBroker
 from prismlib.testing.memory.group import MemberToken
 from prismlib.testing.memory.ledger import LedgerTable
 from prismlib.testing.memory.log import StoredRecord
+from prismlib.testing.memory.reader import MemoryReader
 from prismlib.testing.memory.sinks import MemoryLog, MemorySink, MemoryStore, MemoryTransactionalSink
 from prismlib.testing.memory.source import MemorySource
 
@@ -21,6 +22,7 @@ __all__ = [
     "MemberToken",
     "MemoryBroker",
     "MemoryLog",
+    "MemoryReader",
     "MemorySink",
     "MemorySource",
     "MemoryStore",

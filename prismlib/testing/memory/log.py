@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prismlib.records import Headers
+from prismlib.records import Headers, Partition, RecordBatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +111,15 @@ class PartitionLog:
         self._records.append(record)
         self.end = record.offset + 1
         return record.offset
+
+
+def batch_of(partition: Partition, records: Sequence[StoredRecord]) -> RecordBatch:
+    """Records of one partition in columns."""
+    return RecordBatch(
+        partition,
+        [record.offset for record in records],
+        [record.timestamp_ms for record in records],
+        [record.key for record in records],
+        [record.value for record in records],
+        [record.headers for record in records],
+    )

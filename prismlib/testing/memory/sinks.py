@@ -122,13 +122,14 @@ class MemoryTransactionalSink(_TopicSink):
     def commit(self, next_offsets: Mapping[Partition, int], member: object, ledger_rows: Sequence[LedgerRow]) -> None:
         """See Transactional. What is buffered is flushed first; RetryableError when not all of it is delivered."""
         producer = self._current()
-        if not isinstance(member, MemberToken):
+        if next_offsets and not isinstance(member, MemberToken):
             raise FatalError("the member token is not one of MemorySource: both ends must use the same broker")
         if not producer.in_transaction:
             raise FatalError("no transaction is open: call `begin` first")
         if self.flush(0).rejected:
             raise RetryableError("documents of this transaction were rejected: abort it")
-        producer.add_offsets(member, next_offsets)
+        if isinstance(member, MemberToken):
+            producer.add_offsets(member, next_offsets)
         producer.end(committed=True, ledger=self.ledger, rows=ledger_rows)
 
     def abort(self) -> None:

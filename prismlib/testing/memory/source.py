@@ -18,6 +18,7 @@ from prismlib.records import Partition, RecordBatch
 from prismlib.stages.source import AssignmentListener, Committed, Horizon
 from prismlib.testing.memory.broker import MemoryBroker
 from prismlib.testing.memory.group import MemberToken, Session, SessionState
+from prismlib.testing.memory.log import batch_of
 
 
 class MemorySource:
@@ -231,11 +232,4 @@ class MemorySource:
         records, self._positions[partition] = log.read(position, limit)
         if not records:
             return None
-        return RecordBatch(
-            partition,
-            [record.offset for record in records],
-            [record.timestamp_ms for record in records],
-            [record.key for record in records],
-            [record.value for record in records],
-            [record.headers for record in records],
-        )
+        return batch_of(partition, records)

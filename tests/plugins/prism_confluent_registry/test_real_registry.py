@@ -283,7 +283,9 @@ def test_the_example_is_assembled_with_its_schemas_from_the_registry(
     published = publish(folder, registry, folder.subjects())
     assert [(one.subject, one.version) for one in published] == [
         ("air-traffic-value", 1),
+        ("air-traffic-value", 2),
         ("flights-value", 1),
+        ("planes-value", 1),
         ("weather-value", 1),
     ]
     assert publish(folder, registry, folder.subjects()) == published

@@ -17,7 +17,7 @@ import psutil
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from elasticsearch import Elasticsearch as Client
 from elasticsearch import helpers
@@ -155,6 +155,30 @@ def test_three_brokers_lose_nothing_when_one_is_killed() -> None:
         assert len(consume(cluster.bootstrap, "t", 600)) == 600
         cluster.start()
         assert all(node.pid is not None for node in cluster.nodes)
+
+
+@pytest.mark.slow
+def test_a_committed_transaction_is_finished_on_a_broker_that_was_dead_meanwhile() -> None:
+    """Kafka 4.3.0 to 4.4.0 take a partition without a leader for a deleted one, and its transaction stays open for ever."""
+    with KafkaCluster(3, heap="192m") as cluster:
+        make_topic(cluster.bootstrap, "t", partitions=3, replicas=1)
+        producer = Producer({"bootstrap.servers": cluster.bootstrap, "transactional.id": "t", **QUIET})
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        for partition in range(3):
+            producer.produce("t", b"%d" % partition, partition=partition)
+        assert producer.flush(30) == 0
+        cluster.nodes[0].kill()
+        producer.commit_transaction(30)
+        admin = AdminClient({"bootstrap.servers": cluster.bootstrap, **QUIET})
+        end = time.monotonic() + 30
+        while -1 not in {p.leader for p in admin.list_topics("t", timeout=10).topics["t"].partitions.values()}:
+            assert time.monotonic() < end, "the dead broker still counts as a leader"
+            time.sleep(0.1)
+        time.sleep(1)  # so that the coordinator tries again to write the end of the transaction
+        cluster.nodes[0].start()
+        records = consume(cluster.bootstrap, "t", 3, **{"isolation.level": "read_committed"})
+    assert sorted(int(record.value()) for record in records) == [0, 1, 2]
 
 
 def test_the_registry_starts_backward_compatible_and_refuses_what_breaks(schema_registry: SchemaRegistry) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from pathlib import Path
 
 import pytest
 
@@ -229,3 +230,25 @@ def test_nothing_is_lost_or_doubled_on_a_bad_day(node: Node) -> None:
         sink.close()
     assert tries > count // size
     assert {id_: source["n"] for id_, source in node.all().items()} == {f"d{n}": n for n in range(count)}
+
+
+def test_an_event_without_time_and_airport_is_taken_and_counts_into_no_day(node: Node) -> None:
+    examples = (
+        Path(__file__).parents[3] / "examples" / "air_traffic" / "schemas" / "air-traffic-value" / "examples" / "v2"
+    )
+    sink = node.sink()
+    result = sink.write(documents([(examples / name).read_bytes() for name in ("aircraft.json", "weather.json")]))
+    assert not result.rejected
+    assert not result.retry
+    assert {event["kind"]: event["time"] for event in node.all().values()} == {
+        "aircraft": None,
+        "weather": "2013-01-01T06:00:00Z",
+    }
+    days = {"days": {"date_histogram": {"field": "time", "calendar_interval": "day"}}}
+    missing = {"missing": {"missing": {"field": "time"}}}
+    found = node.connection.json("POST", f"/{node.alias}/_search", {"size": 0, "aggs": {**days, **missing}})[
+        "aggregations"
+    ]
+    assert [bucket["doc_count"] for bucket in found["days"]["buckets"]] == [1]
+    assert found["missing"]["doc_count"] == 1
+    sink.close()

@@ -2,30 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from prism_jsonschema.decoder import JsonDecoder
+from prism_jsonschema.documents import read_documents
 from prism_jsonschema.encoder import JsonEncoder
 from prism_jsonschema.plugin import prism_stages
+from prism_jsonschema.validation import SchemaCheck
 from prismlib.config.model import validate
-from prismlib.contracts.registry import FormatName, RegisteredSchema
+from prismlib.contracts.registry import FormatName, Reference, RegisteredSchema
 from prismlib.errors import RegistryUnavailableError, SchemaNotFoundError
 from prismlib.plugin.hookspecs import BuildContext
 from prismlib.records import Partition, RecordBatch
 
 
 class MemoryRegistry:
-    """Subjects of one version each, in memory; ``down`` makes it stop answering."""
+    """Subjects in memory; ``down`` makes it stop answering."""
 
     def __init__(self) -> None:
         self.released: dict[int, RegisteredSchema] = {}
         self.down = False
 
-    def release(self, subject: str, fmt: FormatName = "jsonschema") -> RegisteredSchema:
-        one = RegisteredSchema(len(self.released) + 1, subject, 1, fmt, '{"type": "object"}')
+    def release(
+        self,
+        subject: str,
+        fmt: FormatName = "jsonschema",
+        schema: object = {"type": "object"},  # never changed
+        imports: Mapping[str, str] = {},  # never changed
+    ) -> RegisteredSchema:
+        """Release a schema, given as a value or as text; ``imports`` are names and the subjects whose version 1 they mean."""
+        version = 1 + len(self.versions(subject))
+        text = schema if isinstance(schema, str) else json.dumps(schema)
+        references = tuple(Reference(name, other, 1) for name, other in imports.items())
+        one = RegisteredSchema(len(self.released) + 1, subject, version, fmt, text, references)
         self.released[one.id] = one
         return one
 
@@ -40,7 +53,7 @@ class MemoryRegistry:
         return self._find(one for one in self.released.values() if one.id == schema_id)
 
     def latest(self, subject: str) -> RegisteredSchema:
-        return self._find(one for one in self.released.values() if one.subject == subject)
+        return self._find(one for one in reversed(self.released.values()) if one.subject == subject)
 
     def version(self, subject: str, version: int) -> RegisteredSchema:
         return self._find(one for one in self.released.values() if (one.subject, one.version) == (subject, version))
@@ -82,5 +95,16 @@ def new_encoder() -> Callable[..., JsonEncoder]:
         spec = next(one for one in prism_stages() if one.kind == "encoder")
         settings = validate(spec.config_model, config, "encode")
         return spec.factory(settings, BuildContext("test", registry=registry))
+
+    return make
+
+
+@pytest.fixture
+def check_of() -> Callable[..., SchemaCheck]:
+    """Compiles a schema, given as a value or as text."""
+
+    def make(schema: object, references: Mapping[str, str] | None = None) -> SchemaCheck:
+        text = schema if isinstance(schema, str) else json.dumps(schema)
+        return SchemaCheck("subject s version 1 (schema id 1)", read_documents(text, references or {}))
 
     return make

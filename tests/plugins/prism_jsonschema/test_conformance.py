@@ -15,6 +15,18 @@ from prismlib.records import Row
 from prismlib.testing.decoder_conformance import DecoderConformance, batch_of
 from prismlib.testing.encoder_conformance import EncoderConformance
 
+SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["id", "lines", "total", "paid"],
+    "properties": {
+        "id": {"type": "string"},
+        "lines": {"type": "array", "items": {"type": "object", "required": ["sku"]}},
+        "total": {"type": "number", "minimum": 0},
+        "paid": {"type": "boolean"},
+        "": {},
+    },
+}
 ORDERS: list[dict[str, Any]] = [
     {"id": "ä\u2028\0", "lines": [{"sku": None, "count": -1}], "total": 0.1, "paid": True, "": {}},
     {"id": "", "lines": [], "total": 2**64 - 1, "paid": False, "": {"deep": [[[1]]]}},
@@ -24,11 +36,13 @@ ORDERS: list[dict[str, Any]] = [
 class Harness:
     patience = 30.0
 
-    def __init__(self, registry: Any, new_decoder: Callable[..., JsonDecoder], wire: str) -> None:
+    def __init__(self, registry: Any, new_decoder: Callable[..., JsonDecoder], wire: str, validate: str) -> None:
         self._registry = registry
         self._new_decoder = new_decoder
-        self.config = {"subject": "orders-value"} if wire == "confluent" else {"wire": "bare"}
-        self._start = header(registry.release("orders-value").id) if wire == "confluent" else b""
+        self.config = {"subject": "orders-value", "wire": wire, "validate": validate}
+        released = registry.release("orders-value", schema=SCHEMA)
+        self._start = header(released.id) if wire == "confluent" else b""
+        self._unfit = [{**ORDERS[0], "total": -1}, {**ORDERS[0], "lines": [{}]}, {}] if validate == "always" else []
         self._avro = registry.release("avro-value", "avro")
 
     def make_decoder(self) -> JsonDecoder:
@@ -36,6 +50,7 @@ class Harness:
 
     def corrupt(self) -> Sequence[bytes]:
         payloads = [b"", b"{", b"[]", b"null", b'{"a":1,}', b'{"a":NaN}', b'{"a":"\xff"}', b'{"a":"\\ud800"}', b"{}{}"]
+        payloads += [json.dumps(one).encode() for one in self._unfit]
         return [*[self._start + one for one in payloads], *self.without_header()]
 
     def without_header(self) -> Sequence[bytes]:
@@ -55,7 +70,7 @@ class DecoderHarness(Harness):
 
 
 class PassingOnHarness(DecoderHarness):
-    """Nothing is read, so that rows are payloads, which nobody looks into."""
+    """Nothing is read, so that rows are payloads, which are looked into only to validate them."""
 
     def make_decoder(self) -> JsonDecoder:
         return self._new_decoder(self._registry, (), **self.config)
@@ -64,14 +79,19 @@ class PassingOnHarness(DecoderHarness):
         return [(value, value[len(self._start) :]) for value, _ in super().valid()]
 
     def corrupt(self) -> Sequence[bytes]:
-        return self.without_header()
+        return super().corrupt() if self._unfit else self.without_header()
 
 
 class EncoderHarness(Harness):
     def __init__(
-        self, registry: Any, new_decoder: Callable[..., JsonDecoder], new_encoder: Callable[..., JsonEncoder], wire: str
+        self,
+        registry: Any,
+        new_decoder: Callable[..., JsonDecoder],
+        new_encoder: Callable[..., JsonEncoder],
+        wire: str,
+        validate: str,
     ) -> None:
-        super().__init__(registry, new_decoder, wire)
+        super().__init__(registry, new_decoder, wire, validate)
         self._new_encoder = new_encoder
 
     def make_encoder(self) -> JsonEncoder:
@@ -81,7 +101,8 @@ class EncoderHarness(Harness):
         return ORDERS
 
     def invalid(self) -> Sequence[dict[str, Any]]:
-        return [{"a": float("nan")}, {"a": [{"b": 2**64}]}, {1: "a"}, {"a": b"bytes"}, {"a": "\ud800"}, {"a": {1}}]
+        never = [{"a": float("nan")}, {"a": [{"b": 2**64}]}, {1: "a"}, {"a": b"bytes"}, {"a": "\ud800"}, {"a": {1}}]
+        return [*never, *self._unfit]
 
 
 @pytest.fixture(params=["confluent", "bare"])
@@ -90,21 +111,34 @@ def wire(request: pytest.FixtureRequest) -> str:
     return kind
 
 
+@pytest.fixture(params=["always", "sample", "never"])
+def validate(request: pytest.FixtureRequest) -> str:
+    kind: str = request.param
+    return kind
+
+
 class TestJsonDecoder(DecoderConformance):
     @pytest.fixture
-    def harness(self, registry: Any, new_decoder: Callable[..., JsonDecoder], wire: str) -> DecoderHarness:
-        return DecoderHarness(registry, new_decoder, wire)
+    def harness(
+        self, registry: Any, new_decoder: Callable[..., JsonDecoder], wire: str, validate: str
+    ) -> DecoderHarness:
+        return DecoderHarness(registry, new_decoder, wire, validate)
 
 
 class TestJsonDecoderThatPassesOn(DecoderConformance):
     @pytest.fixture
-    def harness(self, registry: Any, new_decoder: Callable[..., JsonDecoder]) -> DecoderHarness:
-        return PassingOnHarness(registry, new_decoder, "confluent")
+    def harness(self, registry: Any, new_decoder: Callable[..., JsonDecoder], validate: str) -> DecoderHarness:
+        return PassingOnHarness(registry, new_decoder, "confluent", validate)
 
 
 class TestJsonEncoder(EncoderConformance):
     @pytest.fixture
     def harness(
-        self, registry: Any, new_decoder: Callable[..., JsonDecoder], new_encoder: Callable[..., JsonEncoder], wire: str
+        self,
+        registry: Any,
+        new_decoder: Callable[..., JsonDecoder],
+        new_encoder: Callable[..., JsonEncoder],
+        wire: str,
+        validate: str,
     ) -> EncoderHarness:
-        return EncoderHarness(registry, new_decoder, new_encoder, wire)
+        return EncoderHarness(registry, new_decoder, new_encoder, wire, validate)

@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from prism_kafka.administration import KafkaAdministration
 from prism_kafka.dead_letters import KafkaDeadLetters
+from prism_kafka.reader import KafkaReader
 from prism_kafka.sink import KafkaSink
 from prism_kafka.source import KafkaSource
 from prismlib.records import Documents, Headers, Partition, RecordBatch
@@ -148,6 +149,11 @@ class Broker:
         sink = KafkaDeadLetters(self.servers, self.options, topic=topic, pipeline=fresh_name(), worker="1")
         self._opened.append(sink)
         return sink
+
+    def reader(self, **arguments: Any) -> KafkaReader:
+        reader = KafkaReader(self.servers, self.options, client=fresh_name(), **arguments)
+        self._opened.append(reader)
+        return reader
 
     def administration(self, **arguments: Any) -> KafkaAdministration:
         return KafkaAdministration(self.servers, self.options, **arguments)

@@ -10,13 +10,16 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import pytest
+from confluent_kafka import Producer
 
 from prism_kafka.dead_letters import KafkaDeadLetters
+from prism_kafka.reader import KafkaReader
 from prism_kafka.sink import KafkaSink
 from prism_kafka.source import KafkaSource
+from prismlib.testing.reader_conformance import Ends, ReaderConformance, ReaderHarness
 from prismlib.testing.sink_conformance import SOURCE, LedgerConformance, SinkConformance, TransactionalConformance
 from prismlib.testing.source_conformance import SourceConformance, SourceHarness, Written
-from tests.plugins.prism_kafka.broker import Broker, fresh_name, opened
+from tests.plugins.prism_kafka.broker import QUIET, Broker, fresh_name, opened
 
 pytestmark = pytest.mark.real
 
@@ -59,6 +62,15 @@ class TestKafkaSourceWithAnEagerAssignor(SourceConformance):
         return KafkaSourceHarness(broker, **{"partition.assignment.strategy": "range"})
 
 
+@contextmanager
+def suspended(server: Any) -> Iterator[None]:
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+
+
 class TopicHarness:
     """An empty topic that takes small records only."""
 
@@ -81,13 +93,8 @@ class TopicHarness:
     def busy(self, ids: Sequence[str]) -> AbstractContextManager[None] | None:
         return None
 
-    @contextmanager
-    def unreachable(self) -> Iterator[None]:
-        os.kill(self._server.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(self._server.pid, signal.SIGCONT)
+    def unreachable(self) -> AbstractContextManager[None]:
+        return suspended(self._server)
 
 
 class KafkaSinkHarness(TopicHarness):
@@ -156,3 +163,37 @@ class TestKafkaDeadLetters(SinkConformance):
     @pytest.fixture
     def harness(self, own_broker: Broker, own_kafka: Any) -> KafkaDeadLettersHarness:
         return KafkaDeadLettersHarness(own_broker, own_kafka)
+
+
+class KafkaReaderHarness:
+    def __init__(self, broker: Broker, server: Any) -> None:
+        self._broker = broker
+        self._server = server
+        self.stable_seconds = 5.0  # an outage ends a reading after that long
+
+    def create_stream(self, partitions: int) -> str:
+        return self._broker.create_topic(partitions=partitions)
+
+    def append(self, stream: str, partition: int, records: Sequence[Written]) -> Sequence[int]:
+        return self._broker.append(stream, partition, [(r.key, r.value, r.headers, r.timestamp_ms) for r in records])
+
+    def transaction(self, stream: str, partition: int, records: Sequence[Written]) -> Ends:
+        producer = Producer({"bootstrap.servers": self._broker.servers, "transactional.id": fresh_name(), **QUIET})
+        producer.init_transactions(20)
+        producer.begin_transaction()
+        for record in records:
+            producer.produce(stream, record.value, record.key, partition)
+        assert producer.flush(20) == 0
+        return lambda committed: producer.commit_transaction(20) if committed else producer.abort_transaction(20)
+
+    def make_reader(self) -> KafkaReader:
+        return self._broker.reader(stable_seconds=self.stable_seconds)
+
+    def unreachable(self) -> AbstractContextManager[None]:
+        return suspended(self._server)
+
+
+class TestKafkaReader(ReaderConformance):
+    @pytest.fixture
+    def harness(self, own_broker: Broker, own_kafka: Any) -> ReaderHarness:
+        return KafkaReaderHarness(own_broker, own_kafka)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -27,7 +26,7 @@ class Forwarder:
     def __init__(self, source: KafkaSource, sink: KafkaSink, stream: str) -> None:
         self.source, self.sink, self.stream = source, sink, stream
         self.positions: dict[Partition, int] = {}
-        self.aborted = 0
+        self.forwarded = 0
 
     def on_assigned(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
         committed = self.source.committed(partitions)
@@ -46,13 +45,12 @@ class Forwarder:
     def forward(self, count: int) -> None:
         self.source.open(self)
         deadline = time.monotonic() + PATIENCE
-        while sum(self.positions.values()) < count:
-            assert time.monotonic() < deadline
+        while self.forwarded < count:
+            assert time.monotonic() < deadline, f"{self.forwarded} of {count} records were forwarded"
             try:
                 self._one_transaction()
             except RetryableError:
-                self.aborted += 1
-                self._go_back()
+                self._go_back(deadline)
 
     def _one_transaction(self) -> None:
         batches = self.source.poll(200, 0.2)
@@ -66,31 +64,42 @@ class Forwarder:
         nexts = {batch.partition: batch.next_offset for batch in batches}
         self.sink.commit(nexts, self.source.member(), [LedgerRow(p, offset) for p, offset in nexts.items()])
         self.positions |= nexts
+        self.forwarded = sum(self.positions.values())
 
-    def _go_back(self) -> None:
+    def _go_back(self, deadline: float) -> None:
         while True:
-            with contextlib.suppress(RetryableError):
+            try:
                 self.sink.abort()
                 committed = self.source.committed(list(self.positions))
-                self.positions = {p: committed[p].next_offset or 0 for p in self.positions}
-                self.source.seek(self.positions)
-                return
+            except RetryableError:
+                if time.monotonic() > deadline:
+                    raise
+                continue
+            self.positions = {p: committed[p].next_offset or 0 for p in self.positions}
+            self.forwarded = sum(self.positions.values())  # more than before, if a commit was not known to have arrived
+            self.source.seek(self.positions)
+            return
 
 
 def test_every_record_arrives_once_although_the_broker_is_killed_twice(own_kafka: Any, own_broker: Broker) -> None:
     topic, output = own_broker.create_topic(partitions=2), fresh_name()
-    count = 20_000
+    count = 12_000
     for index in range(2):
         own_broker.number(topic, count // 2, index)
     own_broker.set_up_sink(output, output)
     sink = own_broker.sink(output, output)
     sink.open()
     worker = Forwarder(own_broker.source(topic, output), sink, output)
+    killed_at: list[int] = []
+    ended = threading.Event()
 
     def kill() -> None:
-        for _ in range(2):
-            time.sleep(1.0)
+        for under_way in (2_000, 6_000):  # in the middle of the work, however fast it is
+            while worker.forwarded < under_way:
+                if ended.wait(0.001):
+                    return
             own_kafka.kill()
+            killed_at.append(worker.forwarded)
             own_kafka.start()
 
     killer = threading.Thread(target=kill)
@@ -98,7 +107,10 @@ def test_every_record_arrives_once_although_the_broker_is_killed_twice(own_kafka
     try:
         worker.forward(count)
     finally:
+        ended.set()
         killer.join()
+    assert len(killed_at) == 2
+    assert killed_at[-1] < count
     values = [int(value or b"") for _, value in own_broker.read(output)]
     assert sorted(values) == sorted([*range(count // 2), *range(count // 2)])
 

@@ -29,15 +29,15 @@ for spec in [*plugin.prism_stages(), *plugin.prism_stores()]:
 """
 
 
-def test_it_offers_source_sink_dead_letters_and_administration() -> None:
+def test_it_offers_source_sink_and_what_stands_beside_them() -> None:
     offered = [(spec.kind, spec.name) for spec in [*plugin.prism_stages(), *plugin.prism_stores()]]
-    kinds = ("source", "sink", "dead_letters", "administration")
+    kinds = ("source", "sink", "dead_letters", "administration", "reader")
     assert offered == [(kind, "kafka") for kind in kinds]
 
 
 def test_without_the_client_library_it_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_CLIENT], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ['type = "kafka" needs confluent_kafka: install prism-pipeline[kafka]'] * 4
+    assert done.stdout.splitlines() == ['type = "kafka" needs confluent_kafka: install prism-pipeline[kafka]'] * 5
 
 
 def test_a_sink_without_servers_says_so() -> None:

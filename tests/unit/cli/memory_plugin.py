@@ -10,12 +10,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from prismlib.config.model import Model
-from prismlib.errors import ConfigError
+from prismlib.errors import ConfigError, DecodeError, InvalidValueError, RecordError
 from prismlib.plugin.hookspecs import BuildContext, Check, SetupStep, StageSpec, StoreSpec, hookimpl
 from prismlib.records import Decoded, Encoded, Normalized, RecordBatch
 from prismlib.testing.memory import (
     MemoryBroker,
     MemoryLog,
+    MemoryReader,
     MemorySink,
     MemorySource,
     MemoryStore,
@@ -53,14 +54,31 @@ class Plain:
         self._reads = reads
 
     def decode(self, batch: RecordBatch) -> Decoded:
-        return Decoded([value if not self._reads or value is None else json.loads(value) for value in batch.values])
+        rows: list[Any] = []
+        errors: dict[int, RecordError] = {}
+        for i, value in enumerate(batch.values):
+            try:
+                rows.append(value if not self._reads or value is None else json.loads(value))
+            except ValueError:
+                rows.append(None)
+                errors[i] = DecodeError("it is no JSON", code="no-json")
+        return Decoded(rows, errors)
 
 
 class Upper:
     reads = frozenset({"word"})
 
     def normalize(self, batch: RecordBatch, rows: Sequence[Any]) -> Normalized:
-        return Normalized([{"word": row["word"].upper()} for row in rows])
+        errors: dict[int, RecordError] = {
+            i: InvalidValueError(f"a word must be text, not {type(row['word']).__name__}", field="word")
+            for i, row in enumerate(rows)
+            if row is not None and not isinstance(row["word"], str)
+        }
+        return Normalized(
+            [None if row is None or i in errors else {"word": row["word"].upper()} for i, row in enumerate(rows)],
+            None,
+            errors,
+        )
 
 
 class Json:
@@ -134,7 +152,11 @@ def prism_stages() -> list[StageSpec]:
         StageSpec("normalizer", "broken", "no method", Nothing, lambda config, context: object()),
         StageSpec("encoder", "compact", "JSON", Nothing, remembering("encoder", lambda config, context: Json())),
         StageSpec(
-            "sink", "tape", "in memory", TapeSink, lambda config, context: MemoryTransactionalSink(BROKER, config.topic)
+            "sink",
+            "tape",
+            "in memory",
+            TapeSink,
+            lambda config, context: MemoryTransactionalSink(BROKER, config.topic, context.worker),
         ),
         StageSpec("sink", "shelf", "in memory", Nothing, lambda config, context: MemorySink(STORE)),
         StageSpec("sink", "hole", "no method", Nothing, lambda config, context: object()),
@@ -146,4 +168,5 @@ def prism_stores() -> list[StoreSpec]:
     return [
         StoreSpec("dead_letters", "tape", lambda config, context: MemoryLog(BROKER, context.dead_letter_topic)),
         StoreSpec("administration", "tape", administration),
+        StoreSpec("reader", "tape", lambda config, context: MemoryReader(BROKER)),
     ]

@@ -4,10 +4,11 @@ import json
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from prismlib.config.model import validate
@@ -49,7 +50,7 @@ def rows_of(topic: str, reads: frozenset[str]) -> list[dict[str, Any]]:
     """Rows as a decoder makes them: only what is read, and None for an optional field that is not set."""
     from air_traffic import records  # noqa: PLC0415  # on the path by the fixture
 
-    read = {"flights": records.flights, "weather": records.weather}[topic]
+    read = {"flights": records.flights, "weather": records.weather, "planes": records.planes}[topic]
     return [{name: row.get(name) for name in reads} for row in read(ROOT / "input")]
 
 
@@ -148,6 +149,27 @@ def test_the_hour_that_comes_twice_in_november_has_two_ids(pipeline: PipelineCon
     ]
 
 
+def test_every_plane_becomes_an_event_without_time_and_airport(pipeline: PipelineConfig) -> None:
+    made = normalizer(pipeline, "planes")
+    rows = rows_of("planes", made.reads)
+    answer = normalize(made, rows)
+    assert not answer.errors
+    assert answer.ids is not None
+    assert len(rows) == len(answer.bodies) == len(set(answer.ids)) == 3_322
+    for row, event, event_id in zip(rows, events(answer), answer.ids, strict=True):
+        assert event["id"] == event_id == f"aircraft-{row['tailnum']}"
+        assert (event["kind"], event["time"], event["airport"]) == ("aircraft", None, None)
+        assert event["measures"] == {
+            "year_built": row["year"],
+            "engines": row["engines"],
+            "seats": row["seats"],
+            "cruising_speed_mph": row["speed"],
+        }
+        attributes = {name: row[name] for name in ("type", "manufacturer", "model", "engine")}
+        assert event["attributes"] == {"tail_number": row["tailnum"], **attributes}
+    assert sum(event["measures"]["year_built"] is None for event in events(answer)) == 70
+
+
 @pytest.mark.parametrize(
     ("topic", "wrong", "field", "code"),
     [
@@ -159,6 +181,7 @@ def test_the_hour_that_comes_twice_in_november_has_two_ids(pipeline: PipelineCon
         ("flights", {"arr_time": "2460"}, "attributes.arrival", "function"),
         ("flights", {"arr_time": "2401"}, "attributes.arrival", "function"),
         ("weather", {"time_hour": "2013-01-01T10:00:00"}, None, "function"),
+        ("planes", {"tailnum": None}, "id", "missing"),
     ],
 )
 def test_a_bad_record_is_an_error_of_its_own(
@@ -171,58 +194,28 @@ def test_a_bad_record_is_an_error_of_its_own(
     assert [body is None for body in answer.bodies] == [False, True, False]
 
 
-TYPES: dict[str, tuple[type, ...]] = {
-    "object": (dict,),
-    "string": (str,),
-    "number": (int, float),
-    "boolean": (bool,),
-    "null": (type(None),),
-}
-
-
-def fits(value: Any, schema: Any) -> bool:
-    """JSON Schema, as far as the standard event uses it; any other keyword fails the test."""
-    if isinstance(schema, bool):
-        return schema
-    unknown = set(schema) - {
-        "$schema",
-        "title",
-        "description",
-        "type",
-        "additionalProperties",
-        "required",
-        "properties",
-    }
-    assert unknown <= {"enum", "minLength", "maxLength", "format"}
-    kinds = schema.get("type", list(TYPES))
-    kinds = [kinds] if isinstance(kinds, str) else kinds
-    if not any(isinstance(value, TYPES[kind]) and (kind == "boolean" or value is not bool(value)) for kind in kinds):
-        return False
-    if isinstance(value, dict):
-        inside = schema.get("properties", {})
-        return set(schema.get("required", ())) <= set(value) and all(
-            fits(one, inside.get(name, schema.get("additionalProperties", True))) for name, one in value.items()
-        )
-    if isinstance(value, str):
-        if "format" in schema and not UTC_TIME.fullmatch(value):
-            return False
-        return schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)) and value in schema.get(
-            "enum", [value]
-        )
-    return True
-
-
 def test_events_fit_the_standard_schema_and_example_files_are_such(pipeline: PipelineConfig) -> None:
-    schema = json.loads(DirectoryRegistry(ROOT / "schemas").latest("air-traffic-value").text)
-    for topic in ("flights", "weather"):
+    registry = DirectoryRegistry(ROOT / "schemas")
+    checks = {version: checker(registry, version) for version in registry.versions("air-traffic-value")}
+    for topic in ("flights", "weather", "planes"):
         made = normalizer(pipeline, topic)
-        assert all(fits(event, schema) for event in events(normalize(made, rows_of(topic, made.reads))))
-    examples = sorted((ROOT / "schemas" / "air-traffic-value" / "examples" / "v1").glob("*.json"))
-    assert len(examples) == 3
-    bodies = [json.loads(example.read_bytes()) for example in examples]
-    assert all(fits(body, schema) for body in bodies)
-    for wrong in ({"kind": "arrival"}, {"airport": "JFKX"}, {"measures": {"n": "1"}}, {"time": "noon"}, {"more": 1}):
-        assert not fits({**bodies[0], **wrong}, schema)
+        assert all(map(checks[2], events(normalize(made, rows_of(topic, made.reads)))))
+    for version, files in ((1, 3), (2, 2)):
+        folder = ROOT / "schemas" / "air-traffic-value" / "examples" / f"v{version}"
+        bodies = [json.loads(example.read_bytes()) for example in sorted(folder.glob("*.json"))]
+        assert len(bodies) == files
+        assert all(map(checks[version], bodies))
+        # What the older version wrote, the newer one reads.
+        assert all(map(checks[2], bodies))
+        for wrong in ({"kind": "arrival"}, {"airport": "JFKX"}, {"measures": {"n": "1"}}, {"time": 12}, {"more": 1}):
+            assert not checks[version]({**bodies[0], **wrong})
+
+
+def checker(registry: DirectoryRegistry, version: int) -> Callable[[Any], bool]:
+    """Whether an event fits a version of the standard schema."""
+    schema = json.loads(registry.version("air-traffic-value", version).text)
+    fits: Callable[[Any], bool] = jsonschema.Draft202012Validator(schema).is_valid
+    return fits
 
 
 def test_the_files_of_the_example_are_in_order() -> None:
@@ -232,8 +225,12 @@ def test_the_files_of_the_example_are_in_order() -> None:
     assert [one.name for one in pipelines] == ["air-traffic", "air-traffic-index"]
     assert [one.key_fixes_partition for one in pipelines] == [False, True]
     registry = DirectoryRegistry(ROOT / "schemas")
-    assert registry.subjects() == ["air-traffic-value", "flights-value", "weather-value"]
-    assert [registry.latest(subject).format for subject in registry.subjects()] == ["jsonschema", "avro", "protobuf"]
+    assert {subject: registry.latest(subject).format for subject in registry.subjects()} == {
+        "air-traffic-value": "jsonschema",
+        "flights-value": "avro",
+        "planes-value": "jsonschema",
+        "weather-value": "protobuf",
+    }
     for one in pipelines:
         assert one.base == ROOT
         tomllib.loads(one.path.read_text(encoding="utf-8"))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from jsonschema import ValidationError
 
 from prism_devservers import Kafka
 from prismlib.config.model import validate
@@ -19,6 +20,7 @@ from prismlib.plugin.manager import load_plugins
 from prismlib.records import Partition, RecordBatch
 
 ROOT = Path(__file__).resolve().parents[3] / "examples" / "air_traffic"
+TOPICS = ("flights", "weather", "planes")
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +64,18 @@ def test_weather_is_written_with_the_schema_of_the_folder() -> None:
     assert decode("weather", [encode(row) for row in rows]) == [{**measures, **row} for row in rows]
 
 
+def test_planes_are_written_with_the_schema_of_the_folder() -> None:
+    from air_traffic import producers, records  # noqa: PLC0415  # on the path by the fixture
+
+    schema = DirectoryRegistry(ROOT / "schemas").latest("planes-value")
+    rows = list(records.planes(ROOT / "input"))
+    encode = producers.json_encoder(schema.id, schema.text)
+    assert decode("planes", [encode(row) for row in rows]) == rows
+    assert sum(row["year"] is None for row in rows) == 70
+    with pytest.raises(ValidationError):
+        encode({**rows[0], "seats": "two"})
+
+
 def test_a_proto_text_that_is_none_is_refused() -> None:
     from air_traffic import producers  # noqa: PLC0415  # on the path by the fixture
 
@@ -69,40 +83,44 @@ def test_a_proto_text_that_is_none_is_refused() -> None:
         producers.protobuf_encoder(1, "message {")
 
 
-@pytest.mark.parametrize("topic", ["flights", "weather"])
+@pytest.mark.parametrize("topic", TOPICS)
 def test_example_messages_fit_their_schema(topic: str) -> None:
-    from air_traffic import producers  # noqa: PLC0415  # on the path by the fixture
+    from air_traffic.producers import PRODUCERS  # noqa: PLC0415  # on the path by the fixture
 
-    schema = DirectoryRegistry(ROOT / "schemas").latest(f"{topic}-value")
-    make = {"flights": producers.avro_encoder, "weather": producers.protobuf_encoder}[topic]
-    encode = make(schema.id, schema.text)
+    (producer,) = (one for one in PRODUCERS if one.topic == topic)
+    schema = DirectoryRegistry(ROOT / "schemas").latest(producer.subject)
+    encode = producer.encoder(schema.id, schema.text)
     files = sorted((ROOT / "schemas" / f"{topic}-value" / "examples" / "v1").glob("*.json"))
     assert len(files) == 2
     messages = [json.loads(file.read_text(encoding="utf-8")) for file in files]
     for message, row in zip(messages, decode(topic, [encode(message) for message in messages]), strict=True):
-        assert {name: value for name, value in row.items() if value is not None} == message
+        # Protobuf has no null: what is not set is None in a row.
+        assert row == message or {name: value for name, value in row.items() if value is not None} == message
 
 
 def test_there_are_as_many_records_as_the_input_says() -> None:
-    from air_traffic import producers  # noqa: PLC0415  # on the path by the fixture
+    from air_traffic.producers import PRODUCERS  # noqa: PLC0415  # on the path by the fixture
 
-    assert (producers.count_flights(), producers.count_weather()) == (27_004, 2_226)
+    assert {one.topic: one.count() for one in PRODUCERS} == {"flights": 27_004, "weather": 2_226, "planes": 3_322}
 
 
 @pytest.mark.real
 def test_all_that_is_published_is_acknowledged_and_in_the_topic(kafka: Kafka) -> None:
-    from air_traffic import producers  # noqa: PLC0415  # on the path by the fixture
+    from air_traffic import publish  # noqa: PLC0415  # on the path by the fixture
+    from air_traffic.producers import PRODUCERS  # noqa: PLC0415  # as above
 
     registry = DirectoryRegistry(ROOT / "schemas")
     for _ in range(2):  # topics that exist are no error
-        producers.create_topics(kafka.bootstrap, ("flights", "weather"))
-    before = in_topics(kafka, producers.PARTITIONS)
+        publish.create_topics(kafka.bootstrap, TOPICS)
+    before = in_topics(kafka, publish.PARTITIONS)
     told: list[int] = []
-    assert producers.publish_flights(kafka.bootstrap, registry, told.append, limit=1_200) == 1_200
-    assert told == [500, 1_000, 1_200]
-    assert producers.publish_weather(kafka.bootstrap, registry, limit=50) == 50
-    after = in_topics(kafka, producers.PARTITIONS)
-    assert [after[topic] - before[topic] for topic in ("flights", "weather")] == [1_200, 50]
+    limits = {"flights": 1_200, "weather": 50, "planes": 70}
+    for one in PRODUCERS:
+        pairs = one.pairs(registry, limit=limits[one.topic])
+        assert publish.produce(kafka.bootstrap, one.topic, pairs, told.append) == limits[one.topic]
+    assert told == [500, 1_000, 1_200, 50, 70]
+    after = in_topics(kafka, publish.PARTITIONS)
+    assert [after[topic] - before[topic] for topic in TOPICS] == [1_200, 50, 70]
 
 
 NOT_YET = {
@@ -115,12 +133,12 @@ NOT_YET = {
 
 
 def in_topics(kafka: Kafka, partitions: int) -> dict[str, int]:
-    """End offsets of both topics, summed over their partitions."""
+    """End offsets of the topics, summed over their partitions."""
     consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "count"})
     try:
         return {
             topic: sum(end_of(consumer, TopicPartition(topic, index)) for index in range(partitions))
-            for topic in ("flights", "weather")
+            for topic in TOPICS
         }
     finally:
         consumer.close()

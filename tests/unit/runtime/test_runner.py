@@ -159,6 +159,17 @@ def test_a_bad_record_is_a_dead_letter_and_its_neighbours_are_delivered(kind: st
 
 
 @BOTH
+def test_the_log_says_that_there_are_dead_letters_and_how_to_look_at_them(kind: str, caplog: Any) -> None:
+    world = World()
+    world.publish(3, "bad %d")
+    getattr(world, kind)(stop_above_share=1.0).run()
+    told = [record for record in caplog.records if "dead letters" in record.getMessage()]
+    assert sum(record.new for record in told) == 3
+    assert told[0].look == "prism dead-letters list PIPELINE.toml"
+    assert told[0].topic == DEAD
+
+
+@BOTH
 def test_a_document_that_the_sink_refuses_is_a_dead_letter(kind: str) -> None:
     world = World()
     values = world.publish(60)
@@ -174,7 +185,8 @@ def test_a_document_that_the_sink_refuses_is_a_dead_letter(kind: str) -> None:
 def test_most_records_bad_stops_the_pipeline_and_commits_none_of_them(kind: str) -> None:
     world = World(partitions=1)
     world.publish(30, "bad %d")
-    with pytest.raises(TooManyRejectedError, match=r"30 of the last 30 .*stop_above"):
+    says = r"30 of the last 30 .*the last one: it is bad.*stop_above.*`prism dead-letters list PIPELINE.toml`"
+    with pytest.raises(TooManyRejectedError, match=says):
         getattr(world, kind)(stop_above_of_last=20).run()
     assert not world.broker.committed("p")
 

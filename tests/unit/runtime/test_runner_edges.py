@@ -13,7 +13,7 @@ import pytest
 
 from prismlib.errors import DecodeError, FatalError, RecordError, RetryableError
 from prismlib.records import Decoded, Documents, Encoded, LedgerRow, Partition, RecordBatch, Row, WriteResult
-from prismlib.runtime import assignment
+from prismlib.runtime import assignment, transaction
 from prismlib.runtime.route import Route
 from prismlib.runtime.runner import Runner
 from prismlib.runtime.settings import RunnerSettings
@@ -165,6 +165,32 @@ def test_an_assignment_ends_the_workers_own_transaction_in_doubt_instead_of_wait
     assert Counter(r.value for r in broker.records("out")) == Counter(values)
 
 
+def test_a_worker_that_cannot_go_back_yet_says_why_and_goes_on_later(caplog: pytest.LogCaptureFixture) -> None:
+    """A broker that lost track of a transaction lets it hold the group's offsets until somebody ends it."""
+    broker = make_broker()
+    let_go: list[Callable[[], None]] = []
+
+    class Sink(MemoryTransactionalSink):
+        def commit(self, next_offsets: Mapping[Partition, int], member: Any, rows: Sequence[LedgerRow]) -> None:
+            if not let_go:
+                let_go.append(broker.hold_offsets("p", next_offsets))
+                raise RetryableError("no answer")
+            super().commit(next_offsets, member, rows)
+
+    def said() -> list[Any]:
+        return [r for r in caplog.records if r.msg == "cannot go back to the committed offsets yet"]
+
+    values = publish(broker, 20)
+    source = MemorySource(broker, "p", ["in"], stable_timeout=0.05)
+    with running(Runner(settings(), source, ROUTES, Sink(broker, "out"))):
+        until(lambda: bool(said()))
+        assert not broker.records("out")
+        let_go[0]()
+        until(lambda: len(broker.records("out")) >= 20)
+    assert "transaction" in vars(said()[0])["reason"]
+    assert Counter(r.value for r in broker.records("out")) == Counter(values)
+
+
 def test_a_dead_letter_that_the_broker_refuses_stops_the_worker_instead_of_going_round_for_ever() -> None:
     broker = make_broker()
     publish(broker, 5)
@@ -266,6 +292,22 @@ def test_large_documents_that_wait_for_a_slow_sink_stop_reading_by_their_bytes()
         finally:
             go_on.set()
         until(lambda: len(store.documents) == 1000)
+
+
+def test_a_transaction_is_committed_when_its_documents_are_large_however_long_the_interval_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(transaction, "MAX_OPEN_BYTES", 100)
+    broker = make_broker()
+    publish(broker, 40, "large document number %d")
+    sink = MemoryTransactionalSink(broker, "out", "1")
+    source = MemorySource(broker, "p", ["in"])
+    runner = Runner(settings(max_records=1, commit_interval=3600.0), source, ROUTES, sink)
+    with running(runner):
+        until(lambda: runner.counters.commits >= 3)
+        until(lambda: len(broker.records("out")) >= 15)
+        assert 5 * runner.counters.commits >= len(broker.records("out")), "more than 100 bytes were in one transaction"
+    assert len(broker.records("out")) == 40
 
 
 @contextmanager

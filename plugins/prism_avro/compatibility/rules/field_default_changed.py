@@ -19,7 +19,6 @@ Confluent:
 
 from __future__ import annotations
 
-from prism_avro.compatibility.defaults import same_default
 from prism_avro.compatibility.pairs import Fields
 from prism_avro.compatibility.wording import json_text, subject
 from prismlib.contracts.rules import Rule
@@ -38,7 +37,7 @@ def check(pair: Fields) -> str | None:
     if not reader.has_default or not pair.writers or not pair.writers[0].has_default:
         return None
     writer = pair.writers[0]
-    if same_default(reader, writer):
+    if pair.defaults.same(reader, writer):
         return None
     written, read = json_text(writer.default), json_text(reader.default)
     return f"{subject(pair.place)} is written with the default {written} and read with the default {read}"

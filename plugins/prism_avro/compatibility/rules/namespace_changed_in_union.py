@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from prism_avro.compatibility.pairs import Met
 from prism_avro.compatibility.wording import subject
-from prism_avro.schema import Array, Enum, Fixed, Map, Record, Type, Union, describe, kind_of, short_name
+from prism_avro.schema import Enum, Fixed, Union, describe, short_name
 from prismlib.contracts.rules import Rule
 
 RULE = Rule(
@@ -35,49 +35,13 @@ RULE = Rule(
 def check(pair: Met) -> str | None:
     """Found by the short name, in unions that differ."""
     match pair.reader, pair.writer:
-        case (Enum() | Fixed()) as reader, (Enum() | Fixed()) as writer if isinstance(pair.around[0], Union):
+        case (Enum() | Fixed()) as reader, (Enum() | Fixed()) as writer if isinstance(pair.around.reader, Union):
             if reader.name == writer.name or writer.name in reader.aliases:
                 return None
-            if short_name(reader.name) != short_name(writer.name) or _equivalent(*pair.around, set()):
+            if short_name(reader.name) != short_name(writer.name) or pair.around.equivalent():
                 return None
             return (
                 f"{subject(pair.place)} is written as {describe(writer)} and read as {describe(reader)}, "
                 "in unions that differ"
             )
     return None
-
-
-def _equivalent(reader: Type, writer: Type, seen: set[tuple[int, int]]) -> bool:
-    """Whether two types are the same but for namespaces, aliases and all that is not on the wire."""
-    if kind_of(reader) != kind_of(writer):
-        return False
-    match reader, writer:
-        case Union(), Union():
-            return len(reader.branches) == len(writer.branches) and all(
-                _equivalent(one, other, seen) for one, other in zip(reader.branches, writer.branches, strict=True)
-            )
-        case Array(), Array():
-            return _equivalent(reader.items, writer.items, seen)
-        case Map(), Map():
-            return _equivalent(reader.values, writer.values, seen)
-        case ((Record() | Enum() | Fixed()), (Record() | Enum() | Fixed())):
-            return short_name(reader.name) == short_name(writer.name) and _same_inside(reader, writer, seen)
-    return True
-
-
-def _same_inside(reader: Type, writer: Type, seen: set[tuple[int, int]]) -> bool:
-    match reader, writer:
-        case Fixed(), Fixed():
-            return reader.size == writer.size
-        case Enum(), Enum():
-            return reader.symbols == writer.symbols
-        case Record(), Record():
-            key = (id(reader), id(writer))
-            if key in seen:
-                return True
-            seen.add(key)
-            return len(reader.fields) == len(writer.fields) and all(
-                one.name == other.name and _equivalent(one.type, other.type, seen)
-                for one, other in zip(reader.fields, writer.fields, strict=True)
-            )
-    return False

@@ -21,7 +21,6 @@ Confluent:
 
 from __future__ import annotations
 
-from prism_avro.compatibility.defaults import Defaults
 from prism_avro.compatibility.pairs import Fields
 from prism_avro.compatibility.wording import subject
 from prism_avro.schema import describe
@@ -40,10 +39,9 @@ def check(pair: Fields) -> str | None:
     if pair.writers:
         return None
     if not field.has_default:
-        renamed = next((one.name for one in pair.records[1].fields if field.name in one.aliases), None)
-        hint = f"; it is now {renamed!r}, and aliases count in the reader only" if renamed else ""
+        hint = f"; it is now {pair.renamed!r}, and aliases count in the reader only" if pair.renamed else ""
         return f"{subject(pair.place)} is read, has no default and is not written{hint}"
-    if not Defaults(strict=True).fits_field(field):
+    if not pair.defaults.usable(field):
         return (
             f"{subject(pair.place)} is read and not written, and its default is not a value of {describe(field.type)}"
         )

@@ -19,7 +19,6 @@ Confluent:
 
 from __future__ import annotations
 
-from prism_avro.compatibility.defaults import Defaults
 from prism_avro.compatibility.pairs import Fields
 from prism_avro.compatibility.wording import json_text, subject
 from prismlib.contracts.rules import Rule
@@ -35,8 +34,7 @@ RULE = Rule(
 def check(pair: Fields) -> str | None:
     """A field that its default fills."""
     field = pair.reader
-    if pair.writers or not field.has_default or not Defaults(strict=True).fits_field(field):
+    if pair.writers or not field.has_default or not pair.defaults.usable(field):
         return None
-    renamed = next((one.name for one in pair.records[1].fields if field.name in one.aliases), None)
-    hint = f"; it is now {renamed!r}" if renamed else ""
+    hint = f"; it is now {pair.renamed!r}" if pair.renamed else ""
     return f"{subject(pair.place)} is read and not written, so it is always {json_text(field.default)}{hint}"

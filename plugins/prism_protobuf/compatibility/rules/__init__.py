@@ -50,6 +50,7 @@ from prism_protobuf.compatibility.rules import (
     oneofs_merged,
     package_changed,
     presence_changed,
+    required_enum_value_unknown_to_reader,
     required_field_not_written,
     required_field_optional_in_writer,
     required_field_unknown_to_reader,
@@ -90,6 +91,7 @@ _OF: Final = {
         field_renumbered,
         field_moved_into_oneof,
         field_moved_out_of_oneof,
+        required_enum_value_unknown_to_reader,
     ),
     UnwrittenField: (
         required_field_not_written,

@@ -12,9 +12,8 @@ Confluent: Compatible (FIELD_REMOVED).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
-from prism_protobuf.compatibility.kinds import covered
+from prism_protobuf.compatibility.kinds import covered, lonely
 from prism_protobuf.compatibility.pairs import Problem, UnreadField, UnwrittenField
 from prismlib.contracts.rules import Rule
 
@@ -27,11 +26,7 @@ RULE = Rule(
 
 
 def check(pair: UnreadField | UnwrittenField) -> Sequence[Problem]:
-    if isinstance(pair, UnreadField):
-        newer: Literal["reader", "writer"] = "reader"
-        one, ranges = pair.writer, pair.messages.reader.reserved
-    else:
-        newer, one, ranges = "writer", pair.reader, pair.messages.writer.reserved
+    one, ranges, newer, _ = lonely(pair)
     if covered(one.number, ranges):
         return ()
     return (Problem(f"{pair.place} is deleted, and its number {one.number} is not reserved", newer=newer),)

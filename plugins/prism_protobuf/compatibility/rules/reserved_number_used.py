@@ -12,9 +12,8 @@ Confluent: Compatible: Confluent does not look at reserved numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
-from prism_protobuf.compatibility.kinds import covered
+from prism_protobuf.compatibility.kinds import covered, lonely
 from prism_protobuf.compatibility.pairs import Problem, UnreadField, UnwrittenField
 from prismlib.contracts.rules import Rule
 
@@ -27,11 +26,7 @@ RULE = Rule(
 
 
 def check(pair: UnreadField | UnwrittenField) -> Sequence[Problem]:
-    if isinstance(pair, UnreadField):
-        newer: Literal["reader", "writer"] = "writer"
-        one, ranges = pair.writer, pair.messages.reader.reserved
-    else:
-        newer, one, ranges = "reader", pair.reader, pair.messages.writer.reserved
+    one, ranges, _, newer = lonely(pair)
     if not covered(one.number, ranges):
         return ()
     return (Problem(f"{pair.place} uses number {one.number}, which was reserved", newer=newer),)
