@@ -38,7 +38,7 @@ from prism_jsonschema.compatibility.pairs import (
 from prismlib.contracts.rules import Difference
 from prismlib.errors import ContractError
 
-_MOST_STEPS: Final = 60_000
+_MOST_STEPS: Final = 40_000
 _GROUPS: Final = ("null", "boolean", "number", "string", "array", "object")
 
 Judge = Callable[[Pair], Iterable[Difference]]
@@ -150,13 +150,12 @@ class _Walk:
     def _split(self, duty: Callable[[Facts, Place], None], writer: Facts, place: Place) -> list[Difference]:
         """What is found for a writer with branches: taken as a whole, or branch by branch, whichever is less."""
         union = writer.union()
-        whole = [] if duty.__name__ == "_union" and union else None
-        if whole is None or union is None:
+        whole: list[Difference] = []
+        rank, log = BREAKS + 1, self._log[:0]
+        if duty.__name__ != "_union" or union is None:  # branches are held against branches alone
             rank, whole, log = self._aside(duty, writer, place)
             if not rank or union is None:
                 return whole
-        else:
-            rank, log = BREAKS + 1, []
         self._spend(2)
         self._forget(log)
         mark = len(self._log)
