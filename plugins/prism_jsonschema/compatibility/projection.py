@@ -248,7 +248,7 @@ class _Projection:
         key = id(target) * 2 + as_written
         name = self._named.get(key)
         if name is None:
-            label = node.label.removesuffix(".json") or "root"
+            label = node.label or node.target.rpartition("/")[2].strip("#").removesuffix(".json") or "root"
             name = label
             number = 2
             while name in self._definitions:

@@ -224,10 +224,16 @@ class _Walk:
     # --- objects ---------------------------------------------------------------------------------------------------------------
 
     def _objects(self, reader: Node, writer: Facts, place: Place) -> None:
+        patterns = len(reader.patterns) + sum(len(part.patterns) for part in writer.parts)
+        if patterns:
+            names = len(reader.properties) + sum(len(part.properties) for part in writer.parts)
+            self._spend(patterns * names // 50)
         required = writer.required
         for name, schema in reader.properties.items():
             here = place.property_(name)
             written = writer.property_(name)
+            if len(written) == 1 and schema.is_plain and written[0].is_plain and schema.raw == written[0].raw:
+                continue
             declared = writer.declares(name)
             self._emit(Property(schema, written, declared, here))
             if written and not schema.is_true:
@@ -444,6 +450,7 @@ class _Walk:
     def _branch(self, keyword: str, branches: Nodes, writer: Facts, place: Place) -> bool:
         """Find the branch that takes the writer's values; what is amiss inside it is found there."""
         several = len(branches) > 1
+        self._spend(3 * len(branches))
 
         def at(index: int) -> Place:
             return place.step(f"{keyword}/{index}") if several and _needs_name(branches) else place
