@@ -40,9 +40,9 @@ class Place:
 
     @property
     def subject(self) -> str:
-        """What a sentence is about: ``property 'lines.sku'``, or the root."""
-        field = self.field
-        return f"property {field!r}" if field else "the root"
+        """What a sentence is about: ``property 'lines.sku'``, the root, or a place in it that belongs to no property."""
+        field, path = self.field, self.path
+        return f"property {field!r}" if field else "the root" if path == "/" else path
 
     def _line(self) -> list[Place]:
         line = [self]

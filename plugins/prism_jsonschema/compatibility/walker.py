@@ -232,9 +232,15 @@ class _Walk:
         for name, schema in reader.properties.items():
             here = place.property_(name)
             written = writer.property_(name)
-            if len(written) == 1 and schema.is_plain and written[0].is_plain and schema.raw == written[0].raw:
-                continue
             declared = writer.declares(name)
+            if (
+                declared
+                and len(written) == 1
+                and schema.is_plain
+                and written[0].is_plain
+                and schema.raw == written[0].raw
+            ):
+                continue
             self._emit(Property(schema, written, declared, here))
             if written and not schema.is_true:
                 self._queue.append((schema, Facts(written), here))
@@ -518,7 +524,7 @@ def _meant(branches: Nodes, fitting: Sequence[int], writer: Facts) -> int | None
         facts = Facts((branches[index],))
         shared = names & set(facts.names())
         score: float = 1000 * bool(labels & {branches[index].label, *(part.label for part in facts.parts)})
-        score += len(shared) + 0.5 * (str(index) in positions)
+        score += len(shared) + 0.5 * (str(index) in positions and facts.types == {"object"})
         for name in shared:
             values = Facts(facts.property_(name)).values
             known = constants[name]
