@@ -142,7 +142,7 @@ class _Parser:
         if not path:
             document.base = base
         ref = raw.get("$ref")
-        if ref is not None:
+        if "$ref" in raw:
             if not isinstance(ref, str):
                 raise self._wrong(path, document, "$ref must be text")
             node.target = ref

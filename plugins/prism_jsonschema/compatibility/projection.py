@@ -55,14 +55,17 @@ class _Projection:
         self._left = _MOST_NODES
 
     def text(self, reads: frozenset[str]) -> str:
-        paths = sorted(reads)
+        paths = sorted(reads - {"*"})
         tree = None if "*" in reads else _tree(paths)
         try:
+            for path in paths:
+                if tree is None or any(path.startswith(f"{other}.") for other in paths):
+                    # read with all that is around it, but it must name something
+                    self._narrow(self._schema.root, _tree([path]), ())
             contract = self._whole(self._schema.root) if tree is None else self._narrow(self._schema.root, tree, ())
         except RecursionError as error:
             raise ContractError(f"{self._schema.where}: nested too deeply for a contract") from error
-        if tree is not None:
-            self._refuse_unknown(paths)
+        self._refuse_unknown(paths)
         if isinstance(contract, bool):
             contract = {} if contract else {"not": {}}
         draft = self._schema.raw.get("$schema") if isinstance(self._schema.raw, dict) else None
