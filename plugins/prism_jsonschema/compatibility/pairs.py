@@ -67,6 +67,21 @@ class Values:
 
 
 @dataclass(slots=True)
+class Meaning:
+    """What is said of a value besides which ones are valid.
+
+    Attributes:
+        reader: the node, of which all parts count.
+        whole: whether it is a value by itself, and no branch of one.
+    """
+
+    reader: Node
+    writer: Facts
+    whole: bool
+    place: Place
+
+
+@dataclass(slots=True)
 class Property:
     """A property that the reader declares.
 
@@ -172,5 +187,5 @@ class Unproved:
 
 
 Pair: TypeAlias = (
-    Values | Property | Required | Refused | Undeclared | Items | Branches | Overlap | OtherBranch | Unproved
+    Values | Meaning | Property | Required | Refused | Undeclared | Items | Branches | Overlap | OtherBranch | Unproved
 )
