@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypeAlias
 
 from prism_jsonschema.compatibility.names import matches
-from prism_jsonschema.compatibility.nodes import ALL_TYPES, Frozen, Node, type_of
+from prism_jsonschema.compatibility.nodes import ALL_TYPES, MISSING, Frozen, Node, deref, type_of
 
 Nodes: TypeAlias = tuple[Node, ...]
 
@@ -29,16 +29,13 @@ class Facts:
         self, nodes: Sequence[Node], nots: Nodes = (), taken: frozenset[tuple[int, str]] = frozenset()
     ) -> None:
         if len(nodes) == 1:
-            self.parts = nodes[0].parts
+            self.parts = deref(nodes[0]).parts
         else:
-            self.parts = tuple({id(part): part for node in nodes for part in node.parts}.values())
+            self.parts = tuple({id(part): part for node in nodes for part in deref(node).parts}.values())
         self.nots = nots
-        self.taken = taken
-        self.key = (
-            tuple(sorted(map(id, self.parts))),
-            tuple(sorted(map(id, nots))) if nots else (),
-            taken,
-        )
+        ids = tuple(sorted(map(id, self.parts)))
+        self.taken = frozenset(one for one in taken if one[0] in ids) if taken else taken
+        self.key = (ids, tuple(sorted(map(id, nots))) if nots else (), self.taken)
         types = ALL_TYPES
         values: frozenset[Frozen] | None = None
         for part in self.parts:
@@ -161,10 +158,13 @@ class Facts:
     def branches(self, node: Node, keyword: str) -> Iterator[Facts]:
         """One of these holds."""
         taken = frozenset({(id(node), keyword)})
-        branches = node.any_of if keyword == "anyOf" else node.one_of
+        branches = tuple(map(deref, node.any_of if keyword == "anyOf" else node.one_of))
+        rest = self.parts
+        if node.is_bare and node.default is MISSING and all(word == keyword for word, _ in node.subs):
+            rest = tuple(part for part in rest if part is not node)  # all that it says is in the branch
         for one in branches:
             others = tuple(other for other in branches if other is not one) if keyword == "oneOf" else ()
-            facts = self.with_(one, nots=others, taken=taken)
+            facts = Facts((*rest, one), (*self.nots, *others), self.taken | taken)
             if facts.types:
                 yield facts
 

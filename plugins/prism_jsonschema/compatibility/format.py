@@ -72,7 +72,10 @@ class JsonSchemaFormat:
         """What differs between two versions."""
         from prism_jsonschema.compatibility.changes import changes  # noqa: PLC0415  # as above
 
-        return changes(old, new)
+        try:
+            return changes(old, new)
+        except RecursionError as error:
+            raise ContractError(f"{old.where} and {new.where} are nested too deeply to be compared") from error
 
     def line_of(self, text: str, path: str) -> int | None:
         """The line on which the thing at a path is defined."""

@@ -14,6 +14,7 @@ _COUNTED: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _MOST_PLACES: Final = 1000
 
 Keys: TypeAlias = "tuple[str | int, ...]"
+_ROOT: Final[Keys] = ()
 _Place: TypeAlias = "tuple[Any, Keys]"
 """A piece of the JSON, and the keys that lead to it."""
 
@@ -77,7 +78,7 @@ def _around(root: Any, place: _Place) -> list[_Place]:
 def _local(root: Any, ref: str) -> _Place | None:
     if not ref.startswith("#"):
         return None
-    value, keys = root, ()
+    value, keys = root, _ROOT
     for step in ref[1:].split("/")[1:]:
         name = _plain(step)
         if not isinstance(value, dict) or name not in value:
@@ -94,7 +95,7 @@ def _below(place: _Place, step: str, name: str | None) -> Iterator[_Place]:
         inner = value.get(keyword)
         if name is None and inner is not None:
             yield inner, (*keys, keyword)
-        elif isinstance(inner, dict) and name in inner:
+        elif isinstance(inner, dict) and name is not None and name in inner:
             yield inner[name], (*keys, keyword, name)
         elif isinstance(inner, list) and name is not None and name.isdecimal() and int(name) < len(inner):
             yield inner[int(name)], (*keys, keyword, int(name))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final, TypeAlias
@@ -40,6 +40,7 @@ class Node:
         target: the ``$ref`` as it was written, "" for none.
         items: for what stands behind ``prefix``, or for all items.
         unclear: keywords that cannot be decided here.
+        twin: an equal node that stands for it; where many definitions list the same branches, they are looked at once.
     """
 
     raw: Any = True
@@ -87,6 +88,7 @@ class Node:
     encoding: str = ""
     default: Frozen = MISSING
     unclear: tuple[str, ...] = ()
+    twin: Node | None = None
     _parts: tuple[Node, ...] | None = None
 
     def __init__(self) -> None:
@@ -100,11 +102,15 @@ class Node:
             if self.ref is None and not self.all_of:
                 self._parts = (self,)
             else:
-                found = {id(self): self}
+                found = {} if self.is_bare and self._only_joins and not self.format else {id(self): self}
                 for one in (*self.all_of, *((self.ref,) if self.ref else ())):
                     found.update((id(part), part) for part in one.parts)
                 self._parts = tuple(found.values())
         return self._parts
+
+    @property
+    def _only_joins(self) -> bool:
+        return self.default is MISSING and not self.encoding and all(word == "allOf" for word, _ in self.subs)
 
     @property
     def in_place(self) -> Iterator[Node]:
@@ -123,11 +129,23 @@ class Node:
 
     @property
     def label(self) -> str:
-        """The name by which people know a branch: what its ``$ref`` is called, or its title; "" for none."""
-        if self.target:
-            return self.target.rstrip("/#").rpartition("/")[2].rpartition("#")[2]
-        title = self.raw.get("title") if isinstance(self.raw, dict) else None
+        """The name by which people know a branch: that of its definition, or its title; "" for none."""
+        node = deref(self)
+        above, _, name = node.path.rpartition("/")
+        if above in ("/$defs", "/definitions"):
+            return name
+        title = node.raw.get("title") if isinstance(node.raw, dict) else None
         return title if isinstance(title, str) else ""
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it says nothing but what its subschemas and its ``$ref`` say."""
+        return not self.own and self.always is None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether another node that is written the same says the same, and all that it says is in its own keywords."""
+        return not self.subs and self.ref is None and self.values is None and self.default is MISSING
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +211,26 @@ def written(value: Frozen) -> str:
 
 
 def deref(node: Node) -> Node:
-    """What a node that is nothing but a ``$ref`` stands for."""
-    while node.ref is not None and not node.own and len(node.subs) == 0:
-        node = node.ref
-    return node
+    """What stands for a node: its twin, or what its ``$ref`` leads to where it is nothing but that."""
+    while True:
+        if node.ref is not None and not node.own and not node.subs and node.default is MISSING and not node.format:
+            node = node.ref
+        elif node.twin is not None:
+            node = node.twin
+        else:
+            return node
+
+
+def find_twins(nodes: Iterable[Node]) -> None:
+    """Let one node stand for all that list the same branches and say nothing else."""
+    known: dict[tuple[str, tuple[int, ...]], Node] = {}
+    for node in nodes:
+        branches = node.any_of or node.one_of
+        if not branches or not node.is_bare or node.ref is not None or len(node.subs) != len(branches):
+            continue
+        if node.default is not MISSING or node.format or node.encoding:
+            continue
+        key = ("anyOf" if node.any_of else "oneOf", tuple(id(deref(one)) for one in branches))
+        first = known.setdefault(key, node)
+        if first is not node:
+            node.twin = first

@@ -40,9 +40,9 @@ class Place:
 
     @property
     def subject(self) -> str:
-        """What a sentence is about: ``property 'lines.sku'``, or the root."""
-        field = self.field
-        return f"property {field!r}" if field else "the root"
+        """What a sentence is about: ``property 'lines.sku'``, the root, or a place in it that belongs to no property."""
+        field, path = self.field, self.path
+        return f"property {field!r}" if field else "the root" if path == "/" else path
 
     def _line(self) -> list[Place]:
         line = [self]
@@ -63,6 +63,21 @@ class Values:
 
     reader: Node
     writer: Facts
+    place: Place
+
+
+@dataclass(slots=True)
+class Meaning:
+    """What is said of a value besides which ones are valid.
+
+    Attributes:
+        reader: the node, of which all parts count.
+        whole: whether it is a value by itself, and no branch of one.
+    """
+
+    reader: Node
+    writer: Facts
+    whole: bool
     place: Place
 
 
@@ -172,5 +187,5 @@ class Unproved:
 
 
 Pair: TypeAlias = (
-    Values | Property | Required | Refused | Undeclared | Items | Branches | Overlap | OtherBranch | Unproved
+    Values | Meaning | Property | Required | Refused | Undeclared | Items | Branches | Overlap | OtherBranch | Unproved
 )

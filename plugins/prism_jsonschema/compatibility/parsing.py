@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from prism_jsonschema.compatibility.keywords import KEYWORDS, WrongKeywordError
-from prism_jsonschema.compatibility.nodes import Node, Schema
+from prism_jsonschema.compatibility.nodes import Node, Schema, find_twins
 from prismlib.contracts.format import SchemaText
 from prismlib.errors import SchemaParseError
 
@@ -72,6 +72,7 @@ class _Parser:
             node, ref, base, found_in = self._open.pop()
             node.ref = self._resolve(ref, base, found_in, node.path)
         self._refuse_loops()
+        find_twins(self._built)
         return Schema(root, raw, self._schema.where)
 
     # --- texts ---------------------------------------------------------------------------------------------------------
@@ -83,7 +84,8 @@ class _Parser:
             place = f"line {error.lineno}, column {error.colno}"
             raise SchemaParseError(f"{self._called(name)}: {place}: not JSON: {error.msg}") from error
         except ValueError as error:
-            raise SchemaParseError(f"{self._called(name)}: not JSON: {error}") from error
+            reason = "a number has too many digits" if "digits" in str(error) else error
+            raise SchemaParseError(f"{self._called(name)}: not JSON: {reason}") from error
         except RecursionError as error:
             raise SchemaParseError(f"{self._called(name)}: nested too deeply to be a schema") from error
         if not isinstance(raw, dict | bool):
@@ -140,7 +142,7 @@ class _Parser:
         if not path:
             document.base = base
         ref = raw.get("$ref")
-        if ref is not None:
+        if "$ref" in raw:
             if not isinstance(ref, str):
                 raise self._wrong(path, document, "$ref must be text")
             node.target = ref

@@ -23,6 +23,7 @@ from prism_jsonschema.compatibility.nodes import ALL_TYPES, NUMBERS, TYPES, Node
 from prism_jsonschema.compatibility.pairs import (
     Branches,
     Items,
+    Meaning,
     OtherBranch,
     Overlap,
     Pair,
@@ -38,7 +39,7 @@ from prism_jsonschema.compatibility.pairs import (
 from prismlib.contracts.rules import Difference
 from prismlib.errors import ContractError
 
-_MOST_STEPS: Final = 60_000
+_MOST_STEPS: Final = 40_000
 _GROUPS: Final = ("null", "boolean", "number", "string", "array", "object")
 
 Judge = Callable[[Pair], Iterable[Difference]]
@@ -48,7 +49,12 @@ Rank = Callable[[Sequence[Difference]], int]
 """How bad: 0 for nothing found, more the more policies it fails in; from BREAKS on, Confluent's registry refuses."""
 BREAKS: Final = 3
 
-Step = tuple[Node, Facts, Place]
+VALUE: Final = 2
+BRANCH: Final = 1
+PART: Final = 0
+"""What a step is about: a value by itself, a branch of one, or a part of what is said about one."""
+
+Step = tuple[Node, Facts, Place, int]
 
 
 def differences(reader: Node, writer: Node, judge: Judge, rank: Rank) -> list[Difference]:
@@ -58,7 +64,7 @@ def differences(reader: Node, writer: Node, judge: Judge, rank: Rank) -> list[Di
         ContractError: there is too much to be looked at.
     """
     walk = _Walk(judge, rank)
-    return walk.run([(reader, Facts((writer,)), Place())])
+    return walk.run([(reader, Facts((writer,)), Place(), VALUE)])
 
 
 def _type_node(word: str) -> Node:
@@ -104,7 +110,7 @@ class _Walk:
 
     def _try(self, steps: Sequence[Step], *, stop_at: int = BREAKS) -> tuple[int, list[Difference]]:
         """How bad it is to go on like this, and what was found up to there. What was seen is forgotten if it is bad."""
-        keys = [(id(reader), writer.key) for reader, writer, _ in steps]
+        keys = [(id(reader), writer.key, kind) for reader, writer, _, kind in steps]
         if any(key in self._unreadable for key in keys):
             return BREAKS, []
         mark = len(self._log)
@@ -120,7 +126,7 @@ class _Walk:
 
     def _reads(self, reader: Node, writer: Facts) -> bool:
         """Whether everything is read, under every policy but a consumer's."""
-        return self._try([(reader, writer, Place())], stop_at=2)[0] < 2
+        return self._try([(reader, writer, Place(), PART)], stop_at=2)[0] < 2
 
     def _spend(self, steps: int = 1) -> None:
         self._left -= steps
@@ -130,9 +136,9 @@ class _Walk:
     def _emit(self, pair: Pair) -> None:
         self._found += self._judge(pair)
 
-    def _step(self, reader: Node, writer: Facts, place: Place) -> None:
+    def _step(self, reader: Node, writer: Facts, place: Place, kind: int) -> None:
         reader = deref(reader)
-        key = (id(reader), writer.key)
+        key = (id(reader), writer.key, kind)
         if key in self._seen or not writer.types:
             return
         self._spend(1 + len(writer.parts))
@@ -140,23 +146,24 @@ class _Walk:
         self._log.append(key)
         if any(self._equality.same(reader, part) for part in writer.parts):
             return
+        if kind == VALUE:
+            self._emit(Meaning(reader, writer, True, place))
         if writer.union() is None:
-            for duty in self._duties(reader):
+            for duty in self._duties(reader, kind):
                 duty(writer, place)
         else:
-            for duty in self._duties(reader):
+            for duty in self._duties(reader, kind):
                 self._found += self._split(duty, writer, place)
 
     def _split(self, duty: Callable[[Facts, Place], None], writer: Facts, place: Place) -> list[Difference]:
         """What is found for a writer with branches: taken as a whole, or branch by branch, whichever is less."""
         union = writer.union()
-        whole = [] if duty.__name__ == "_union" and union else None
-        if whole is None or union is None:
+        whole: list[Difference] = []
+        rank, log = BREAKS + 1, self._log[:0]
+        if duty.__name__ != "_union" or union is None:  # branches are held against branches alone
             rank, whole, log = self._aside(duty, writer, place)
             if not rank or union is None:
                 return whole
-        else:
-            rank, log = BREAKS + 1, []
         self._spend(2)
         self._forget(log)
         mark = len(self._log)
@@ -190,19 +197,21 @@ class _Walk:
 
     # --- what a reader asks for ----------------------------------------------------------------------------------------------
 
-    def _duties(self, reader: Node) -> Iterator[Callable[[Facts, Place], None]]:
+    def _duties(self, reader: Node, kind: int) -> Iterator[Callable[[Facts, Place], None]]:
         def named(name: str, act: Callable[[Facts, Place], None]) -> Callable[[Facts, Place], None]:
             act.__name__ = name
             return act
 
+        if kind != PART:
+            yield named("_meaning", lambda writer, place: self._emit(Meaning(reader, writer, False, place)))
         if reader.always is True:
             return
         yield named("_own", lambda writer, place: self._own(reader, writer, place))
         if reader.ref is not None:
             target = reader.ref
-            yield named("_ref", lambda writer, place: self._queue.append((target, writer, place)))
+            yield named("_ref", lambda writer, place: self._queue.append((target, writer, place, PART)))
         for one in reader.all_of:
-            yield named("_all", lambda writer, place, one=one: self._queue.append((one, writer, place)))  # type: ignore[misc]
+            yield named("_all", lambda writer, place, one=one: self._queue.append((one, writer, place, PART)))  # type: ignore[misc]
         for keyword, branches in (("anyOf", reader.any_of), ("oneOf", reader.one_of)):
             if branches:
                 yield named(
@@ -225,16 +234,26 @@ class _Walk:
     # --- objects ---------------------------------------------------------------------------------------------------------------
 
     def _objects(self, reader: Node, writer: Facts, place: Place) -> None:
+        patterns = len(reader.patterns) + sum(len(part.patterns) for part in writer.parts)
+        if patterns:
+            names = len(reader.properties) + sum(len(part.properties) for part in writer.parts)
+            self._spend(patterns * names // 50)
         required = writer.required
         for name, schema in reader.properties.items():
             here = place.property_(name)
             written = writer.property_(name)
             declared = writer.declares(name)
+            if (
+                declared
+                and len(written) == 1
+                and schema.is_plain
+                and written[0].is_plain
+                and schema.raw == written[0].raw
+            ):
+                continue
             self._emit(Property(schema, written, declared, here))
-            if written and not schema.is_true:
-                self._queue.append((schema, Facts(written), here))
-            elif schema.is_true and declared:
-                self._emit(Values(schema, Facts(written), here))
+            if (written and not schema.is_true) or (schema.is_true and declared):
+                self._queue.append((schema, Facts(written), here, VALUE))
         for name in sorted(reader.required - required):
             self._emit(Required(reader.properties.get(name), writer.declares(name), place.property_(name)))
         if reader.patterns:
@@ -256,7 +275,7 @@ class _Walk:
                 if matches(pattern, name) is not False:
                     written = writer.property_(name)
                     if written:
-                        self._queue.append((schema, Facts(written), place.property_(name)))
+                        self._queue.append((schema, Facts(written), place.property_(name), VALUE))
                     elif not schema.is_true:
                         self._emit(Property(schema, (), True, place.property_(name)))
             here = place.step(f"patternProperties/{escaped(pattern)}")
@@ -280,7 +299,7 @@ class _Walk:
                 if facts.types:
                     self._emit(Refused(here))
             elif written:
-                self._queue.append((schema, facts, here))
+                self._queue.append((schema, facts, here, VALUE))
             else:
                 self._emit(Property(schema, (), True, here))
         keyword = "additionalProperties" if schema is reader.additional else "unevaluatedProperties"
@@ -295,7 +314,7 @@ class _Walk:
         if not written or schema.always is False:
             self._emit(Undeclared(schema, pattern, other, place))
         else:
-            self._queue.append((schema, facts, place))
+            self._queue.append((schema, facts, place, VALUE))
 
     def _needs(self, name: str, needed: frozenset[str], writer: Facts, place: Place) -> None:
         if not Facts(writer.property_(name)).types:
@@ -352,7 +371,7 @@ class _Walk:
         if not written or schema.always is False:
             self._emit(Items(schema, index, place))
         else:
-            self._queue.append((schema, facts, place))
+            self._queue.append((schema, facts, place, VALUE))
 
     def _contains(self, reader: Node, schema: Node, writer: Facts, place: Place) -> None:
         for part in writer.parts:
@@ -387,7 +406,7 @@ class _Walk:
                 having = self._having.setdefault(name, _requiring(name))
                 facts = writer.with_(having, *promised)
                 if promised:
-                    self._queue.append((schema, facts, place.step(f"dependentSchemas/{escaped(name)}")))
+                    self._queue.append((schema, facts, place.step(f"dependentSchemas/{escaped(name)}"), PART))
                 elif not self._reads(schema, facts):
                     self._emit(Unproved("dependentSchemas", name, place.property_(name)))
 
@@ -412,7 +431,7 @@ class _Walk:
                 continue
             known = [one for one in promised if one is not None]
             if known:
-                self._queue.append((branch, facts.with_(*known), place.step(keyword)))
+                self._queue.append((branch, facts.with_(*known), place.step(keyword), PART))
             elif not self._reads(branch, facts):
                 self._emit(Unproved("if", keyword, place.step(keyword)))
 
@@ -445,6 +464,7 @@ class _Walk:
     def _branch(self, keyword: str, branches: Nodes, writer: Facts, place: Place) -> bool:
         """Find the branch that takes the writer's values; what is amiss inside it is found there."""
         several = len(branches) > 1
+        self._spend(3 * len(branches))
 
         def at(index: int) -> Place:
             return place.step(f"{keyword}/{index}") if several and _needs_name(branches) else place
@@ -452,29 +472,29 @@ class _Walk:
         fitting = [index for index, one in enumerate(branches) if not are_apart(Facts((one,)), writer, 1)]
         best: tuple[int, int] | None = None
         for index in fitting:
-            rank, _ = self._try([(branches[index], writer, at(index))])
+            rank, _ = self._try([(branches[index], writer, at(index), BRANCH)])
             if best is None or rank < best[0]:
                 best = (rank, index)
             if rank == 0:
                 break
         meant = _meant(branches, fitting, writer)
         if best is None:
-            return False
+            return are_apart(writer, writer)  # there is no such value
         rank, taken = best
         if rank >= BREAKS:
             if meant is None and len(fitting) == 1:
                 meant = fitting[0]
             if meant is None:
                 return False
-            self._queue.append((branches[meant], writer, at(meant)))
+            self._queue.append((branches[meant], writer, at(meant), BRANCH))
             return True
         if meant is not None and meant != taken:
-            worse, _ = self._try([(branches[meant], writer, at(meant))])
+            worse, _ = self._try([(branches[meant], writer, at(meant), BRANCH)])
             if worse <= rank:
                 taken = meant
             else:
                 self._emit(OtherBranch(_called(branches, meant), _called(branches, taken), at(meant)))
-        self._queue.append((branches[taken], writer, at(taken)))
+        self._queue.append((branches[taken], writer, at(taken), BRANCH))
         if keyword == "oneOf":
             for index, one in enumerate(branches):
                 if index != taken and not self._excludes(writer, one):
@@ -512,7 +532,7 @@ def _meant(branches: Nodes, fitting: Sequence[int], writer: Facts) -> int | None
         facts = Facts((branches[index],))
         shared = names & set(facts.names())
         score: float = 1000 * bool(labels & {branches[index].label, *(part.label for part in facts.parts)})
-        score += len(shared) + 0.5 * (str(index) in positions)
+        score += len(shared) + 0.5 * (str(index) in positions and facts.types == {"object"})
         for name in shared:
             values = Facts(facts.property_(name)).values
             known = constants[name]

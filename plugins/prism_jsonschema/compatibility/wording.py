@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from prism_jsonschema.compatibility.nodes import NUMBERS, Node
 from prism_jsonschema.compatibility.pairs import Values
 
+TEXTS = NUMBERS | {"string"}
+"""The types whose values a format can say more about."""
+
 _ORDER = ("null", "boolean", "integer", "number", "string", "array", "object")
 
 

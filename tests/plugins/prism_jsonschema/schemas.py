@@ -195,3 +195,62 @@ def evolved(draw: st.DrawFn, schema: dict[str, Any]) -> dict[str, Any]:
             case _:
                 pass
     return new
+
+
+@st.composite
+def guided(draw: st.DrawFn, schema: Any, root: dict[str, Any], depth: int = 4) -> Any:
+    """A value that has a good chance to be valid, often at the edge of it."""
+    if not isinstance(schema, dict) or depth == 0 or not draw(st.integers(0, 12)):
+        return draw(values)
+    if "$ref" in schema:
+        return draw(guided(root["$defs"]["one"], root, depth - 1))
+    if "const" in schema:
+        return schema["const"]
+    if "enum" in schema:
+        return draw(st.sampled_from(schema["enum"]))
+    branches = [one for key in ("anyOf", "oneOf", "allOf") for one in schema.get(key, ())]
+    branches += [schema[key] for key in ("then", "else") if key in schema]
+    chosen = [one for one in branches if isinstance(one, dict) and draw(st.booleans())][:2]
+    schema = {**{key: value for one in chosen for key, value in one.items()}, **schema}
+    kind = schema.get("type") or draw(
+        st.sampled_from(
+            ["object"] * (2 + 3 * ("properties" in schema))
+            + ["array"] * (1 + 3 * bool({"items", "prefixItems", "contains"} & schema.keys()))
+            + ["string", "integer", "number", "null", "boolean"]
+        )
+    )
+    if isinstance(kind, list):
+        kind = draw(st.sampled_from(kind))
+    match kind:
+        case "string":
+            return draw(st.sampled_from(TEXTS))
+        case "integer" | "number":
+            bounds = [one for key in ("minimum", "maximum") if isinstance(one := schema.get(key), int | float)]
+            near = [one + step for one in bounds for step in (-1, 0, 1)]
+            numbers = [one for one in (*NUMBERS, *near, 5, 20) if kind == "number" or one == int(one)]
+            return draw(st.sampled_from(numbers))
+        case "boolean":
+            return draw(st.booleans())
+        case "null":
+            return None
+        case "array":
+            count = draw(st.integers(schema.get("minItems", 0), 4))
+            prefix = schema.get("prefixItems", [])
+            rest = schema.get("items", schema.get("contains", True))
+            shapes = [*prefix, *[rest] * 4][:count]
+            return [draw(guided(one, root, depth - 1)) for one in shapes]
+        case _:
+            properties = schema.get("properties", {})
+            names = [name for name in NAMES if name in schema.get("required", ()) or draw(st.integers(0, 2)) == 0]
+            names += [name for name in properties if name not in names and draw(st.booleans())]
+            rest = schema.get("additionalProperties", True)
+            if rest is False:
+                names = [name for name in names if name in properties or "patternProperties" in schema]
+            patterns = list(schema.get("patternProperties", {}).values())
+            others = [rest, *patterns]
+            return {
+                name: draw(
+                    guided(properties[name] if name in properties else draw(st.sampled_from(others)), root, depth - 1)
+                )
+                for name in names
+            }

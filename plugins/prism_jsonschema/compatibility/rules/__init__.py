@@ -8,6 +8,7 @@ from typing import Any, Final
 from prism_jsonschema.compatibility.pairs import (
     Branches,
     Items,
+    Meaning,
     OtherBranch,
     Overlap,
     Pair,
@@ -64,6 +65,8 @@ _OF: Final[dict[type[Pair], tuple[Any, ...]]] = {
         jsn014_item_count_tightened,
         jsn015_unique_items_asked,
         jsn016_property_count_tightened,
+    ),
+    Meaning: (
         jsn026_format_changed,
         jsn027_format_added_by_writer,
         jsn028_default_changed,

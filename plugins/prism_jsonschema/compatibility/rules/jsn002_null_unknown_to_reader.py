@@ -11,6 +11,7 @@ Confluent: agrees (TYPE_NARROWED, SUM_TYPE_NARROWED).
 
 from __future__ import annotations
 
+from prism_jsonschema.compatibility.nodes import ALL_TYPES
 from prism_jsonschema.compatibility.pairs import Values
 from prism_jsonschema.compatibility.wording import of_types
 from prismlib.contracts.rules import Rule
@@ -21,6 +22,6 @@ RULE = Rule("JSN002", "null-unknown-to-reader", "let readers take null before th
 def check(pair: Values) -> str | None:
     """Null alone; JSN001 is about the others."""
     read = pair.reader.types
-    if read is None or "null" in read or "null" not in pair.writer.types:
+    if read is None or "null" in read or "null" not in pair.writer.types or pair.writer.types == ALL_TYPES:
         return None
     return f"{pair.place.subject} can be written as null and is read as {of_types(read)}"

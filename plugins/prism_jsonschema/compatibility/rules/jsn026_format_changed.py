@@ -12,8 +12,8 @@ Confluent: ignores formats. The profile `confluent` follows, since the record st
 
 from __future__ import annotations
 
-from prism_jsonschema.compatibility.pairs import Values
-from prism_jsonschema.compatibility.wording import formats
+from prism_jsonschema.compatibility.pairs import Meaning
+from prism_jsonschema.compatibility.wording import TEXTS, formats
 from prismlib.contracts.rules import Rule
 
 RULE = Rule(
@@ -21,9 +21,9 @@ RULE = Rule(
 )
 
 
-def check(pair: Values) -> str | None:
+def check(pair: Meaning) -> str | None:
     """A format of the reader's."""
-    read, written = formats((pair.reader,)), formats(pair.writer.parts)
-    if not read or read == written:
+    read, written = formats(pair.reader.parts), formats(pair.writer.parts)
+    if pair.whole or not pair.writer.types & TEXTS or not read or read == written:
         return None
     return f"{pair.place.subject} is written {written or 'without a format'} and read {read}"

@@ -11,8 +11,8 @@ Confluent: ignores formats. Only a consumer's contract asks for it.
 
 from __future__ import annotations
 
-from prism_jsonschema.compatibility.pairs import Values
-from prism_jsonschema.compatibility.wording import formats
+from prism_jsonschema.compatibility.pairs import Meaning
+from prism_jsonschema.compatibility.wording import TEXTS, formats
 from prismlib.contracts.rules import Rule
 
 RULE = Rule(
@@ -23,9 +23,11 @@ RULE = Rule(
 )
 
 
-def check(pair: Values) -> str | None:
+def check(pair: Meaning) -> str | None:
     """A format of the writer's alone."""
     written = formats(pair.writer.parts)
-    if not written or formats((pair.reader,)):
+    if pair.whole or not pair.writer.types & TEXTS or not written or formats(pair.reader.parts):
+        return None
+    if any(part.any_of or part.one_of for part in pair.reader.parts):  # the branch that takes it says more
         return None
     return f"{pair.place.subject} is written {written} and read without a format"

@@ -11,8 +11,10 @@ Confluent: calls it compatible (DEFAULT_CHANGED). Only a consumer's contract ask
 
 from __future__ import annotations
 
-from prism_jsonschema.compatibility.nodes import MISSING, Frozen, written
-from prism_jsonschema.compatibility.pairs import Values
+from collections.abc import Iterable
+
+from prism_jsonschema.compatibility.nodes import MISSING, Frozen, Node, written
+from prism_jsonschema.compatibility.pairs import Meaning
 from prismlib.contracts.rules import Rule
 
 RULE = Rule(
@@ -20,13 +22,20 @@ RULE = Rule(
 )
 
 
-def check(pair: Values) -> str | None:
+def check(pair: Meaning) -> str | None:
     """Added, removed or another one."""
-    defaults = [part.default for part in pair.writer.parts if part.default is not MISSING]
-    new = defaults[0] if defaults else MISSING
-    if pair.reader.default == new or (new is MISSING and pair.reader.default is MISSING):
+    if not pair.whole:
         return None
-    return f"{pair.place.subject} is written with {_said(new)} and read with {_said(pair.reader.default)}"
+    new, known = _default(pair.writer.parts), _default(pair.reader.parts)
+    if new == known:
+        return None
+    if known is MISSING and (new.__class__ is tuple or any(part.subs for part in pair.reader.parts)):
+        return None  # of what is read in part, a contract keeps no default
+    return f"{pair.place.subject} is written with {_said(new)} and read with {_said(known)}"
+
+
+def _default(parts: Iterable[Node]) -> Frozen:
+    return next((part.default for part in parts if part.default is not MISSING), MISSING)
 
 
 def _said(default: Frozen) -> str:

@@ -1,7 +1,7 @@
 """A value is taken by another branch of the reader than the one that describes it.
 
 Why: What is written is no longer what its branch of the contract says, and passes only because another branch asks for
-less: the properties that are read there may be gone or of another type.
+less. The properties that are read there may be gone or of another type.
 
 Example: written `{"oneOf": [{"title": "Paid", "properties": {"at": {"type": "string"}}}, ...]}`, read `{"anyOf":
 [{"title": "Paid", "properties": {"at": {"type": "integer"}}}, {}]}`.
