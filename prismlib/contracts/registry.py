@@ -60,14 +60,14 @@ class RegisteredSchema:
 
 
 class KnowsVersions(Protocol):
-    """What is needed to find what a schema imports."""
+    """The part of a :class:`Registry` that finds what a schema imports."""
 
     def version(self, subject: str, version: int) -> RegisteredSchema:
         """One released version."""
         ...
 
 
-class Registry(KnowsVersions, Protocol):
+class Registry(Protocol):
     """Where released schemas are found, by id and by subject and version.
 
     Released schemas never change, so answers about ids, and about a subject and version, may be kept for ever. Every method
@@ -93,6 +93,10 @@ class Registry(KnowsVersions, Protocol):
 
     def latest(self, subject: str) -> RegisteredSchema:
         """The newest released version."""
+        ...
+
+    def version(self, subject: str, version: int) -> RegisteredSchema:
+        """One released version."""
         ...
 
     def versions(self, subject: str) -> Sequence[int]:
