@@ -49,7 +49,7 @@ class Repository:
 
     Attributes:
         base: folder that relative paths start from.
-        registry: its ``[registry] url``.
+        registry: its ``[registry] url``, or ``PRISM_REGISTRY_URL``, which comes before it everywhere.
         proposals: schema file of each ``[[subject]]``, by name.
     """
 
@@ -179,13 +179,14 @@ def parse_references(texts: Sequence[str]) -> list[Reference]:
 def _repository(here: Path) -> Repository:
     here = here.resolve()
     path = next((f / PROJECT_FILE for f in (here, *here.parents) if (f / PROJECT_FILE).is_file()), None)
+    named = os.environ.get("PRISM_REGISTRY_URL")
     if path is None:
-        return Repository(here, DEFAULT_FOLDER, {})
+        return Repository(here, named or DEFAULT_FOLDER, {})
     table = read_table(path, "write one")
     subjects = table.tables("subject")
     return Repository(
         path.parent,
-        table.table("registry").text("url", default=DEFAULT_FOLDER),
+        named or table.table("registry").text("url", default=DEFAULT_FOLDER),
         {one.text("name"): path.parent / one.text("schema") for one in subjects},
     )
 

@@ -85,8 +85,7 @@ def question_of(registry: Registry, name: str, path: Path, references: tuple[str
     proposal = Proposal(SchemaText(read_schema(path), imported, str(path)), str(path))
     consumers = registry.consumers(name) if isinstance(registry, KeepsContracts) else ()
     level = registry.compatibility(name) if isinstance(registry, KeepsLevels) else "BACKWARD"
-    notes = [] if versions else [f"{name} has no version yet: this is its first"]
-    return Question(Subject(name, fmt, level, owner="", contact=""), versions, proposal, consumers, notes=notes)
+    return Question(Subject(name, fmt, level, owner="", contact=""), versions, proposal, consumers)
 
 
 def contract_of(registry: Registry, path: Path, name: str | None, *, all_versions: bool = True) -> Question:

@@ -54,7 +54,7 @@ class Guard:
             problem = await self._serve(scope, receive, sending)
         except Exception:
             log.exception("request failed", extra=_line(scope))
-            problem = None
+            problem = None if status else Problem(500, "Internal server error; the server's log says more.")
         if problem is not None:
             response = json_response(
                 {"error_code": problem.code, "message": problem.message}, problem.status, self._media_type
@@ -124,7 +124,7 @@ def _host(header: str) -> str:
     """Without the port, and without the brackets of an IPv6 address."""
     if header.startswith("["):
         return header[1:].partition("]")[0]
-    return header.partition(":")[0]
+    return header.partition(":")[0].lower()
 
 
 def _line(scope: Scope) -> dict[str, Any]:

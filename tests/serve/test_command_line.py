@@ -68,7 +68,18 @@ def test_a_new_subject_passes_and_is_called_new(repository: Repository, subject:
     code, out, _ = repository.check(schema, "--subject", subject, "--registry", repository.url)
     assert code == 0
     assert out.splitlines()[0].startswith(f"{subject}: new")
-    assert f"{subject} has no version yet: this is its first" in out
+    assert "no version before it" in out
+
+
+def test_the_environment_names_the_registry(
+    repository: Repository, server: Served, subject: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.register(subject, record("a"))
+    schema = repository.write("s.avsc", record("a", "b"))
+    monkeypatch.setenv("PRISM_REGISTRY_URL", repository.url)
+    assert repository.check(schema, "--subject", subject)[0] == 1
+    repository.write("prism.toml", '[registry]\nurl = "elsewhere"\n')
+    assert repository.check(schema, "--subject", subject)[0] == 1
 
 
 def test_what_breaks_fails_at_the_level_of_the_registry(repository: Repository, server: Served, subject: str) -> None:

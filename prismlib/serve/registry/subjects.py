@@ -238,7 +238,9 @@ class Subjects:
         if other is not None and state.level != "NONE":
             return Verdict("incompatible", [_other_format(incoming.format, other)])
         self._check_contract(subject, incoming)
-        compared = [one for one in against if one.format == incoming.format]
+        # The latest counts for consumers too: what it broke already is not the new one's fault.
+        looked_at = against if MODES[state.level].transitive else against[-1:]
+        compared = [one for one in looked_at if one.format == incoming.format]
         try:
             consumers = self._consumers(subject, state.contracts)
             odd = next((one for one in state.contracts if one.format != incoming.format), None)
