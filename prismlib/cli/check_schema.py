@@ -44,6 +44,13 @@ Exit codes: 0 compatible, 1 a finding, 2 wrong usage or configuration, 3 could n
 @click.option(
     "--consumer", type=click.Path(path_type=Path), metavar="FILE", help="Check one contract, against every version."
 )
+@click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    metavar="NAME=SUBJECT:VERSION",
+    help="What SCHEMA imports under NAME; repeat for several.",
+)
 @click.option("--window", metavar="DURATION", help="Only versions whose records can still be there, such as 7d.")
 @click.option("--format", "output", type=click.Choice(FORMATS), default="text", show_default=True)
 def command(
@@ -52,6 +59,7 @@ def command(
     registry: str | None,
     against: str | None,
     consumer: Path | None,
+    references: tuple[str, ...],
     window: str | None,
     output: str,
 ) -> int:
@@ -61,7 +69,7 @@ def command(
     """
     from prismlib.cli.schema_questions import Asked, questions  # noqa: PLC0415  # --help needs none of it
 
-    asked = Asked(schema, subject, registry, against, consumer, window)
+    asked = Asked(schema, subject, registry, against, consumer, references, window)
     now = datetime.now(UTC)
     with questions(asked, now) as found:
         reports = list(answer(found, now.date()))

@@ -21,6 +21,7 @@ COMMANDS = {
     "plugins": "prismlib.cli.plugins:plugins",
     "run": "prismlib.cli.run:run",
     "schema": "prismlib.cli.schema:schema",
+    "serve": "prismlib.cli.serve:serve",
     "setup": "prismlib.cli.setup:setup",
 }
 """The core's own commands, imported when they are asked for. Plugins add theirs with the hook ``prism_commands``."""

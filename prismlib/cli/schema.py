@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from prismlib.cli.app import App, json_option, pass_app, print_json, print_table
-from prismlib.cli.project import load, open_project_registry, pipeline_argument
-from prismlib.config.project import load_project
+from prismlib.cli.project import load, pipeline_argument
+from prismlib.cli.schema_register import import_, register, registry_option
+from prismlib.cli.schema_remote import open_remote
 from prismlib.contracts.deriving import Derived, derive
 from prismlib.contracts.directory import DirectoryRegistry
 from prismlib.contracts.formats import load_format
@@ -21,24 +22,6 @@ from prismlib.runtime.assemble import subjects_read
 from prismlib.runtime.resolve import resolve
 
 _COLOURS = {"added": "green", "removed": "red", "changed": "yellow", "renamed": "yellow", "moved": "yellow"}
-
-registry_option = click.option(
-    "--registry", "url", metavar="URL|FOLDER", help="Another registry than the one of prism.toml."
-)
-
-
-def _registry(url: str | None) -> Registry:
-    """The registry that was named, or the project's. Raises ConfigError."""
-    project = load_project(Path.cwd())
-    if url is not None:
-        os.environ["PRISM_REGISTRY_URL"] = str(Path(url).resolve()) if "://" not in url else url
-        project = load_project(Path.cwd())
-    registry = open_project_registry(project)
-    if registry is None:
-        raise ConfigError(
-            "there is no prism.toml with a [registry] and no folder schemas/ here; name one with --registry"
-        )
-    return registry
 
 
 @click.group(epilog="Example: prism schema diff flights-value 1 2")
@@ -52,7 +35,7 @@ def schema() -> None:
 @pass_app
 def list_(app: App, url: str | None, as_json: bool) -> None:  # noqa: FBT001  # click passes options by name
     """List the subjects with their latest version."""
-    registry = _registry(url)
+    registry = open_remote(url, app.plugins)
     found = [registry.latest(name) for name in registry.subjects()]
     if as_json:
         print_json([_row(one) for one in found])
@@ -71,7 +54,7 @@ def list_(app: App, url: str | None, as_json: bool) -> None:  # noqa: FBT001  # 
 @pass_app
 def show(app: App, subject: str, version: int | None, url: str | None, as_json: bool) -> None:  # noqa: FBT001  # as above
     """Print one version of a subject, the latest by default, as it was registered."""
-    registry = _registry(url)
+    registry = open_remote(url, app.plugins)
     found = registry.latest(subject) if version is None else registry.version(subject, version)
     if as_json:
         print_json({**_row(found), "schema": found.text})
@@ -95,7 +78,7 @@ def diff(
     as_json: bool,  # noqa: FBT001  # as above
 ) -> None:
     """Say what changed between two versions, by default the latest two; `next` is the proposal of a folder."""
-    registry = _registry(url)
+    registry = open_remote(url, app.plugins)
     latest = registry.latest(subject)
     before, after = _two(registry, subject, latest, older, newer)
     fmt = load_format(latest.format)
@@ -158,7 +141,7 @@ def derive_(app: App, pipeline: Path, check_only: bool, as_json: bool) -> int:  
 
     One contract a subject, in schemas/SUBJECT/consumers/. Waivers and comments of a contract stay.
     """
-    loaded = load(pipeline)
+    loaded = load(pipeline, app.plugins)
     if not isinstance(loaded.registry, DirectoryRegistry):
         raise ConfigError(
             "contracts are files of a folder of schemas; publish them with `prism schema register --consumer`"
@@ -198,3 +181,7 @@ def derive_(app: App, pipeline: Path, check_only: bool, as_json: bool) -> int:  
 
 def _row(one: RegisteredSchema) -> dict[str, Any]:
     return {"subject": one.subject, "version": one.version, "id": one.id, "format": one.format}
+
+
+schema.add_command(register)
+schema.add_command(import_)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,7 +17,7 @@ from prismlib.contracts.consumers import read_consumer, read_consumers
 from prismlib.contracts.directory import DirectoryRegistry
 from prismlib.contracts.format import SchemaText
 from prismlib.contracts.gate import imports_of, questions_of_folder, read_schema, versions_of
-from prismlib.contracts.registry import FormatName
+from prismlib.contracts.registry import FormatName, Reference
 from prismlib.contracts.report import SubjectReport
 from prismlib.contracts.subject import SUFFIXES, Subject
 from prismlib.contracts.tables import read_table
@@ -39,6 +39,7 @@ class Asked:
     registry: str | None = None
     against: str | None = None
     consumer: Path | None = None
+    references: tuple[str, ...] = ()
     window: str | None = None
 
 
@@ -67,13 +68,15 @@ def questions(asked: Asked, now: datetime) -> Iterator[Iterator[Question | Subje
     seconds = _window(asked.window)
     if asked.schema is not None and asked.consumer is not None:
         raise ConfigError("SCHEMA and --consumer are two checks; run one after the other")
+    if asked.references and asked.schema is None:
+        raise ConfigError("--reference says what SCHEMA imports; name that file too")
     repository = _repository(Path.cwd())
     with ExitStack() as stack:
         url = asked.registry or repository.registry
         if "://" in url:
             from prismlib.cli.schema_remote import remote_questions  # noqa: PLC0415  # pays for plugins and configuration
 
-            yield remote_questions(asked, repository, url)
+            yield remote_questions(asked, repository, url, seconds, now)
             return
         root = repository.base / url if asked.registry is None else Path(url)
         root = Path(os.path.relpath(root))  # as people see it from here, and as CI services name files
@@ -96,35 +99,47 @@ def _in_folder(
     asked: Asked, repository: Repository, folder: DirectoryRegistry, base: DirectoryRegistry | None
 ) -> Iterator[Question | SubjectReport]:
     if asked.consumer is not None:
-        yield _of_contract(asked.consumer, asked.subject, folder)
+        yield contract_in(folder, asked.consumer, asked.subject)
     elif asked.schema is not None:
-        yield _of_schema(asked.schema, asked.subject, base or folder, folder)
+        yield question_in(folder, asked.schema, asked, base)
     else:
         names = set(folder.all_subjects())
         for name, path in sorted(repository.proposals.items()):
             if name not in names or path.resolve().parent != folder.folder(name).resolve():
-                yield _of_schema(path, name, base or folder, folder)
+                yield question_in(folder, path, replace(asked, subject=name), base)
         yield from questions_of_folder(folder, base, only=asked.subject)
 
 
-def _of_schema(path: Path, name: str | None, released: DirectoryRegistry, folder: DirectoryRegistry) -> Question:
-    """One schema file for one subject of a folder, which may not have it yet."""
-    name = name or _subject_of(path, folder)
+def question_in(folder: DirectoryRegistry, path: Path, asked: Asked, base: DirectoryRegistry | None = None) -> Question:
+    """One schema file for one subject of a folder, which may not have it yet.
+
+    Args:
+        folder: the working tree.
+        path: of the schema.
+        asked: names the subject, where the file is in no folder of one, and what it imports.
+        base: the same folder at the git revision that counts as released; None when the folder itself does.
+    """
+    name = asked.subject or _subject_of(path, folder)
+    references = parse_references(asked.references)
     try:
         subject = folder.subject(name)
     except SchemaNotFoundError:
         unknown = Subject(name, format_of(path), "BACKWARD", owner="", contact="")
-        text = SchemaText(read_schema(path), {}, str(path))
+        text = SchemaText(read_schema(path), imports_of(folder, references), str(path))
         return Question(
             unknown, (), Proposal(text, str(path)), notes=[f"{name} has no folder yet: write a subject.toml"]
         )
-    text = SchemaText(read_schema(path), imports_of(folder, subject.references.get("next", ())), str(path))
+    imported = imports_of(folder, references or subject.references.get("next", ()))
+    text = SchemaText(read_schema(path), imported, str(path))
     return Question(
-        subject, versions_of(released, name), Proposal(text, str(path)), read_consumers(folder.folder(name), subject)
+        subject,
+        versions_of(base or folder, name),
+        Proposal(text, str(path)),
+        read_consumers(folder.folder(name), subject),
     )
 
 
-def _of_contract(path: Path, name: str | None, folder: DirectoryRegistry) -> Question:
+def contract_in(folder: DirectoryRegistry, path: Path, name: str | None) -> Question:
     """One contract, held against every version."""
     name = name or path.resolve().parent.parent.name
     subject = folder.subject(name)
@@ -144,6 +159,18 @@ def format_of(path: Path) -> FormatName:
         if path.suffix == suffix:
             return name
     raise ConfigError(f"{path}: the ending must be {', '.join(SUFFIXES.values())}, which says the format")
+
+
+def parse_references(texts: Sequence[str]) -> list[Reference]:
+    """What ``--reference`` names. Raises ConfigError."""
+    found = []
+    for text in texts:
+        name, equals, target = text.rpartition("=")
+        subject, colon, version = target.rpartition(":")
+        if not (name and equals and subject and colon and version.isascii() and version.isdigit() and int(version)):
+            raise ConfigError(f"--reference {text}: write NAME=SUBJECT:VERSION, such as common.Place=place-value:2")
+        found.append(Reference(name, subject, int(version)))
+    return found
 
 
 # --- the repository ----------------------------------------------------------------------------------------------------
@@ -187,19 +214,31 @@ def _window(text: str | None) -> int | None:
 def _inside(
     question: Question | SubjectReport, folder: DirectoryRegistry, seconds: int, now: datetime
 ) -> Question | SubjectReport:
-    """Without the versions that were followed by another one before the window began: nobody writes them any more."""
     from prismlib.contracts.revision import added_ms, is_shallow  # noqa: PLC0415  # only they need subprocesses
 
     if isinstance(question, SubjectReport) or len(question.versions) < 2:
         return question
-    if is_shallow(folder.folder(question.subject.name)):
+    subject = question.subject
+    if is_shallow(folder.folder(subject.name)):
         raise ConfigError("--window asks git when versions were released, and this clone is shallow; fetch its history")
+    return inside(question, seconds, now, lambda number: added_ms(folder.path_of(subject, f"v{number}")))
+
+
+def inside(question: Question, seconds: int, now: datetime, released_ms: Callable[[int], int | None]) -> Question:
+    """Without the versions that were followed by another one before the window began: nobody writes them any more.
+
+    Args:
+        question: with all versions.
+        seconds: length of the window.
+        now: its end.
+        released_ms: when a version was released, in ms since the epoch; None where that is not known.
+    """
     begin = now.timestamp() * 1000 - seconds * 1000
     kept: list[Version] = []
     for version, following in zip(question.versions, [*question.versions[1:], None], strict=True):
         if following is not None:
-            added = added_ms(folder.path_of(question.subject, f"v{following.number}"))
-            if added is not None and added < begin:
+            released = released_ms(following.number)
+            if released is not None and released < begin:
                 continue
         kept.append(version)
     dropped = [v.number for v in question.versions if v not in kept]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import click
 
 from prismlib.contracts.report import Finding, SubjectReport, exit_code
+from prismlib.contracts.usage import last_read
 
 _COLOURS: Final = {
     "new": "green",
@@ -114,7 +116,10 @@ def _who(same: Sequence[Finding]) -> list[str]:
         if consumer is not None:
             field = f", which reads {finding.field}" if finding.field else ""
             on = f" on version {finding.version}" if finding.version else ""
-            lines.append(f"consumer {consumer.name}{on}{field}: {consumer.owner}, {consumer.contact}")
+            seen = last_read(consumer.last_read_ms, time.time_ns() // 1_000_000)
+            lines.append(
+                f"consumer {consumer.name}{on}{field}: {consumer.owner}, {consumer.contact}{seen and f' ({seen})'}"
+            )
     return lines
 
 
@@ -128,11 +133,12 @@ def _style(text: str, colour: str | None = None, *, bold: bool = False) -> str:
 
 
 def _json(reports: Sequence[SubjectReport]) -> None:
-    document = {"exit_code": exit_code(reports), "subjects": [_document(report) for report in reports]}
+    document = {"exit_code": exit_code(reports), "subjects": [report_document(report) for report in reports]}
     click.echo(json.dumps(document, indent=2))
 
 
-def _document(report: SubjectReport) -> dict[str, Any]:
+def report_document(report: SubjectReport) -> dict[str, Any]:
+    """One report as JSON."""
     subject = report.subject
     return {
         "subject": subject.name,
@@ -164,7 +170,12 @@ def _finding_document(finding: Finding) -> dict[str, Any]:
         "version": finding.version,
         "consumer": None
         if consumer is None
-        else {"name": consumer.name, "owner": consumer.owner, "contact": consumer.contact},
+        else {
+            "name": consumer.name,
+            "owner": consumer.owner,
+            "contact": consumer.contact,
+            "last_read_ms": consumer.last_read_ms,
+        },
         "fails": finding.fails,
         "because": finding.because,
         "instead": finding.instead,

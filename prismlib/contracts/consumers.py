@@ -20,7 +20,7 @@ In a registry over HTTP a contract is an ordinary subject, ``SUBJECT.readers.CON
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -47,6 +47,7 @@ class Consumer:
         where: file or subject of the reader schema, for people.
         derived_from: the pipeline file that it was derived from, or "".
         waivers: findings that the consumer accepts.
+        last_read_ms: when its workers last said that they read the subject, in ms since the epoch; None where nobody knows.
     """
 
     name: str
@@ -58,6 +59,11 @@ class Consumer:
     where: str
     derived_from: str = ""
     waivers: tuple[Waiver, ...] = ()
+    last_read_ms: int | None = None
+
+    def read_at(self, at_ms: int | None) -> Consumer:
+        """The same, with what its workers said."""
+        return replace(self, last_read_ms=at_ms)
 
 
 def read_consumers(folder: Path, subject: Subject) -> Sequence[Consumer]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, runtime_checkable
 
 from prismlib.contracts.registry import FormatName
 from prismlib.contracts.rules import Difference, Rules
@@ -97,4 +97,13 @@ class SchemaFormat(Protocol[P]):
 
     def line_of(self, text: str, path: str) -> int | None:
         """The line, from 1, on which the thing at a Difference's path is defined in ``text``; None where it is not there."""
+        ...
+
+
+@runtime_checkable
+class Serializes(Protocol):
+    """Capability of a format: its schemas have a form that clients load without parsing text (``format=serialized``)."""
+
+    def serialized(self, schema: SchemaText) -> str:
+        """That form as text; the same for two texts that differ in layout and comments only. Raises as ``parse``."""
         ...

@@ -18,7 +18,7 @@ from prismlib.contracts.core_rules import CORE_RULES
 from prismlib.contracts.directory import DirectoryRegistry
 from prismlib.contracts.format import SchemaText
 from prismlib.contracts.formats import load_format
-from prismlib.contracts.registry import Reference, Registry, resolve_references
+from prismlib.contracts.registry import KnowsVersions, Reference, Registry, resolve_references
 from prismlib.contracts.report import Finding, SubjectReport
 from prismlib.contracts.rules import Difference
 from prismlib.contracts.subject import Subject
@@ -96,7 +96,7 @@ def proposal_of(folder: DirectoryRegistry, name: str) -> SchemaText | None:
     return SchemaText(read_schema(path), imports_of(folder, subject.references.get("next", ())), str(path))
 
 
-def imports_of(registry: Registry, references: Sequence[Reference]) -> dict[str, str]:
+def imports_of(registry: KnowsVersions, references: Sequence[Reference]) -> dict[str, str]:
     """Texts of what a schema that is not registered imports, directly or not, by name. Raises ContractError."""
     found: dict[str, str] = {}
     for reference in references:

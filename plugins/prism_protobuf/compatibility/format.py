@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Sequence
 from typing import Final
 
@@ -10,7 +11,7 @@ from prism_protobuf.compatibility.model import Schema
 from prism_protobuf.compatibility.pairs import Place, Problem
 from prism_protobuf.compatibility.rules import CHECKS, RULES
 from prism_protobuf.compatibility.walker import pairs
-from prism_protobuf.protoc import compile_all
+from prism_protobuf.protoc import compile_all, compile_proto
 from prismlib.contracts.format import Change, SchemaText
 from prismlib.contracts.registry import FormatName
 from prismlib.contracts.rules import Difference, Rule, Rules
@@ -48,6 +49,13 @@ class ProtobufFormat:
             compiled if isinstance(compiled, SchemaParseError) else _loaded(compiled, schema.where)
             for schema, compiled in zip(schemas, compile_all(schemas), strict=True)
         ]
+
+    def serialized(self, schema: SchemaText) -> str:
+        """The file's ``FileDescriptorProto`` in base64, as Confluent's Python client reads and registers it."""
+        from google.protobuf import descriptor_pb2  # noqa: PLC0415  # most checks serialize none
+
+        files = descriptor_pb2.FileDescriptorSet.FromString(compile_proto(schema.text, schema.references, schema.where))
+        return base64.standard_b64encode(files.file[-1].SerializeToString(deterministic=True)).decode()
 
     def can_read(self, reader: Schema, writer: Schema) -> Sequence[Difference]:
         """Everything that stands between them.

@@ -178,6 +178,7 @@ def test_a_removed_field_that_a_consumer_reads_fails_and_names_the_consumer(repo
         "name": "air-traffic",
         "owner": "data-platform",
         "contact": "data-platform@example.org",
+        "last_read_ms": None,
     }
     assert (finding["field"], finding["direction"]) == ("dep_delay", "consumer reads new")
 
