@@ -88,8 +88,9 @@ def run(
     runner = assembled.runner()
     if stop_at_eof:
         stop_when_parent_ends(runner.stop)
-    log.info("worker started", extra={"pipeline": loaded.pipeline.name, "topics": ",".join(loaded.pipeline.topics)})
+    started = {"pipeline": loaded.pipeline.name, "topics": ",".join(loaded.pipeline.topics)}
     with stop_on_signals(runner.stop):
+        log.info("worker started", extra=started)
         try:
             runner.run()
         finally:

@@ -272,10 +272,12 @@ class Worker:
         self.pipeline, self.name, self.arguments = pipeline, name, arguments
         self.log = pipeline.with_suffix(f".{name}.log")
         self.process: subprocess.Popen[bytes] | None = None
+        self._begin = 0  # of this process in the log, which its predecessors have written to
 
     def start(self) -> Worker:
         command = [sys.executable, "-m", "prismlib.cli.main", "run", str(self.pipeline), "--worker", self.name]
         with self.log.open("ab") as log:
+            self._begin = log.tell()
             self.process = subprocess.Popen(
                 [*command, *self.arguments], stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
@@ -289,8 +291,13 @@ class Worker:
         self.process.wait()
 
     def stop(self, timeout: float = 60) -> int:
+        """SIGTERM, once it listens: before that the signal ends any process at once."""
         assert self.process is not None
-        if self.process.poll() is None:
+        deadline = time.monotonic() + timeout
+        while self.running() and b"worker started" not in self.log.read_bytes()[self._begin :]:
+            assert time.monotonic() < deadline, f"the worker did not start:\n{self.tail()}"
+            time.sleep(0.05)
+        if self.running():
             self.process.terminate()
         return self.process.wait(timeout)
 

@@ -1,4 +1,4 @@
-"""A required field holds a closed enum that lacks a number which the writer's has.
+"""A required field holds a closed enum that lacks a number which the writer can write.
 
 Why: A number that a closed enum lacks is put among the unknown fields, and the required field counts as missing: decoding
 fails for the whole record.
@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from prism_protobuf.compatibility.kinds import listed
+from prism_protobuf.compatibility import model
+from prism_protobuf.compatibility.kinds import encoding, listed
 from prism_protobuf.compatibility.pairs import Fields, Problem
 from prismlib.contracts.rules import Rule
 
@@ -27,8 +28,16 @@ RULE = Rule(
 
 def check(pair: Fields) -> Sequence[Problem]:
     reader, writer = pair.reader.enum, pair.writer.enum
-    if not pair.reader.required or reader is None or writer is None or not reader.closed:
+    if not pair.reader.required or reader is None or not reader.closed:
         return ()
+    if writer is None:
+        if encoding(pair.writer) != encoding(pair.reader) or (
+            pair.writer.type == model.BOOL and {0, 1} <= set(reader.values)
+        ):
+            return ()
+        return (
+            Problem(f"{pair.place} is required where it is read, and cannot hold every {pair.writer.type_name} there"),
+        )
     unknown = [names[0] for number, names in writer.values.items() if number not in reader.values]
     if not unknown:
         return ()
