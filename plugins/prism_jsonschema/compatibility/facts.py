@@ -19,11 +19,12 @@ class Facts:
         nots: what it does not.
         taken: ids of the nodes in ``parts`` whose ``anyOf`` or ``oneOf`` was taken apart into branches.
         key: tells equal facts.
+        branch: the branch that was taken last, or None.
         types: what the value can be, among ALL_TYPES; empty where there is no such value.
         values: all that it can be, or None where that is not listed.
     """
 
-    __slots__ = ("_wholes", "key", "nots", "parts", "taken", "types", "values")
+    __slots__ = ("_wholes", "branch", "key", "nots", "parts", "taken", "types", "values")
 
     def __init__(
         self, nodes: Sequence[Node], nots: Nodes = (), taken: frozenset[tuple[int, str]] = frozenset()
@@ -51,10 +52,13 @@ class Facts:
         self.types = types
         self.values = values
         self._wholes: tuple[_Whole, ...] | None = None
+        self.branch: Node | None = None
 
     def with_(self, *nodes: Node, nots: Nodes = (), taken: frozenset[tuple[int, str]] = frozenset()) -> Facts:
         """The same, and more."""
-        return Facts((*self.parts, *nodes), (*self.nots, *nots), self.taken | taken)
+        facts = Facts((*self.parts, *nodes), (*self.nots, *nots), self.taken | taken)
+        facts.branch = self.branch
+        return facts
 
     # --- objects ---------------------------------------------------------------------------------------------------------
 
@@ -140,7 +144,7 @@ class Facts:
                 found.append(part.prefix[index])
             elif part.items is not None and not part.items.is_true:
                 found.append(part.items)
-            elif part.unevaluated_items is not None and _is_alone(part):
+            elif part.unevaluated_items is not None and is_alone(part):
                 found.append(part.unevaluated_items)
         return tuple(found)
 
@@ -158,13 +162,14 @@ class Facts:
     def branches(self, node: Node, keyword: str) -> Iterator[Facts]:
         """One of these holds."""
         taken = frozenset({(id(node), keyword)})
-        branches = tuple(map(deref, node.any_of if keyword == "anyOf" else node.one_of))
+        branches = node.any_of if keyword == "anyOf" else node.one_of
         rest = self.parts
         if node.is_bare and node.default is MISSING and all(word == keyword for word, _ in node.subs):
             rest = tuple(part for part in rest if part is not node)  # all that it says is in the branch
         for one in branches:
-            others = tuple(other for other in branches if other is not one) if keyword == "oneOf" else ()
+            others = tuple(deref(other) for other in branches if other is not one) if keyword == "oneOf" else ()
             facts = Facts((*rest, one), (*self.nots, *others), self.taken | taken)
+            facts.branch = one
             if facts.types:
                 yield facts
 
@@ -206,7 +211,7 @@ def _inside(node: Node) -> list[Node]:
     return list(found.values())
 
 
-def _is_alone(node: Node) -> bool:
+def is_alone(node: Node) -> bool:
     """Whether nothing but the node itself looks at items."""
     return all(
         one is node or not (one.prefix or one.items or one.unevaluated_items) for one in _inside(node)

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final, TypeAlias
 
+from prism_jsonschema.compatibility.facts import is_alone
 from prism_jsonschema.compatibility.names import matches
 from prism_jsonschema.compatibility.nodes import Node, Schema
 from prismlib.errors import ContractError, UnknownFieldError
@@ -214,12 +215,14 @@ class _Projection:
         raw = node.raw
         out: dict[str, Any] = {}
         for keyword, value in raw.items():
+            if keyword == "unevaluatedItems" and not is_alone(node):
+                continue  # what it means depends on more than can be told of a value beforehand
             if keyword in _NAMES or (not as_written and keyword in _ANYTHING and not self._is_map(node, keyword)):
                 continue
             if keyword == "$ref":
                 out[keyword] = self._definition(node, as_written=as_written)
                 continue
-            inside = as_written or keyword in _AS_WRITTEN
+            inside = as_written or keyword in _AS_WRITTEN or (keyword == "contains" and node.max_contains is not None)
             subs = {name: sub for (word, name), sub in node.subs.items() if word == keyword}
             if not subs:
                 new = value

@@ -16,11 +16,7 @@ from prismlib.contracts import check_consumer, derive_contract
 from prismlib.errors import ContractError, UnknownFieldError
 from tests.plugins.prism_jsonschema.schemas import schemas
 
-RICH = settings(
-    max_examples=int(__import__("os").environ.get("EX", "150")),
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+RICH = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 

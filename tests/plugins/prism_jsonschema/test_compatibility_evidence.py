@@ -21,7 +21,7 @@ from tests.plugins.prism_jsonschema.schemas import evolved, guided, schemas
 
 FORMAT = JsonSchemaFormat()
 RICH = settings(
-    max_examples=400,
+    max_examples=200,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )
