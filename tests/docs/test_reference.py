@@ -143,6 +143,14 @@ def test_a_new_command_is_on_the_page() -> None:
     assert "secret" not in section
 
 
+def test_the_gate_is_on_the_page_with_its_exit_codes() -> None:
+    page = render_commands(plugins())
+    assert "| [`prism-check-schema`](#prism-check-schema) | Check proposed schemas" in page
+    section = page.partition("## prism-check-schema\n")[2].partition("\n## ")[0]
+    assert "`prism-check-schema [OPTIONS] [SCHEMA]`" in section
+    assert "```\n\nExit codes: 0 compatible, 1 a finding" in section
+
+
 @pytest.mark.parametrize(
     ("command", "says"),
     [
