@@ -23,8 +23,8 @@ from prismlib.errors import PrismError
 FORMATS = ("text", "json", "github", "junit")
 _EPILOG = """\b
 Examples:
-  prism-check-schema                                   everything in this repository
-  prism-check-schema --against git:origin/main         what this branch changes
+  prism-check-schema                              # everything in this repository
+  prism-check-schema --against git:origin/main    # what this branch changes
   prism-check-schema orders.avsc --subject orders-value --registry https://registry.example.org
   prism-check-schema --consumer schemas/orders-value/consumers/billing.avsc --window 7d
 \b
@@ -52,7 +52,14 @@ Exit codes: 0 compatible, 1 a finding, 2 wrong usage or configuration, 3 could n
     help="What SCHEMA imports under NAME; repeat for several.",
 )
 @click.option("--window", metavar="DURATION", help="Only versions whose records can still be there, such as 7d.")
-@click.option("--format", "output", type=click.Choice(FORMATS), default="text", show_default=True)
+@click.option(
+    "--format",
+    "output",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="For people, for programs, as annotations of GitHub, or as a report that GitLab and others show.",
+)
 def command(
     schema: Path | None,
     subject: str | None,
