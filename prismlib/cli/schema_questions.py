@@ -16,7 +16,7 @@ from prismlib.contracts.check import Proposal, Question, Version
 from prismlib.contracts.consumers import read_consumer, read_consumers
 from prismlib.contracts.directory import DirectoryRegistry
 from prismlib.contracts.format import SchemaText
-from prismlib.contracts.gate import imports_of, questions_of_folder, read_schema, versions_of
+from prismlib.contracts.gate import imports_of, questions_of_folder, read_schema, released_in, versions_in
 from prismlib.contracts.registry import FormatName
 from prismlib.contracts.report import SubjectReport
 from prismlib.contracts.subject import SUFFIXES, Subject
@@ -100,7 +100,7 @@ def _in_folder(
     elif asked.schema is not None:
         yield _of_schema(asked.schema, asked.subject, base or folder, folder)
     else:
-        names = set(folder.all_subjects())
+        names = set(folder.all_subjects()) if repository.proposals else set()
         for name, path in sorted(repository.proposals.items()):
             if name not in names or path.resolve().parent != folder.folder(name).resolve():
                 yield _of_schema(path, name, base or folder, folder)
@@ -120,7 +120,7 @@ def _of_schema(path: Path, name: str | None, released: DirectoryRegistry, folder
         )
     text = SchemaText(read_schema(path), imports_of(folder, subject.references.get("next", ())), str(path))
     return Question(
-        subject, versions_of(released, name), Proposal(text, str(path)), read_consumers(folder.folder(name), subject)
+        subject, released_in(released, name), Proposal(text, str(path)), read_consumers(folder.folder(name), subject)
     )
 
 
@@ -128,7 +128,7 @@ def _of_contract(path: Path, name: str | None, folder: DirectoryRegistry) -> Que
     """One contract, held against every version."""
     name = name or path.resolve().parent.parent.name
     subject = folder.subject(name)
-    return Question(subject, versions_of(folder, name), None, [read_consumer(path, subject)], all_versions=True)
+    return Question(subject, versions_in(folder, subject), None, [read_consumer(path, subject)], all_versions=True)
 
 
 def _subject_of(path: Path, folder: DirectoryRegistry) -> str:
