@@ -16,7 +16,7 @@ from prismlib.contracts.check import Proposal, Question, Version
 from prismlib.contracts.consumers import read_consumer, read_consumers
 from prismlib.contracts.directory import DirectoryRegistry
 from prismlib.contracts.format import SchemaText
-from prismlib.contracts.gate import imports_of, questions_of_folder, read_schema, versions_of
+from prismlib.contracts.gate import imports_of, questions_of_folder, read_schema, released_in, versions_in
 from prismlib.contracts.registry import FormatName, Reference
 from prismlib.contracts.report import SubjectReport
 from prismlib.contracts.subject import SUFFIXES, Subject
@@ -103,7 +103,7 @@ def _in_folder(
     elif asked.schema is not None:
         yield question_in(folder, asked.schema, asked, base)
     else:
-        names = set(folder.all_subjects())
+        names = set(folder.all_subjects()) if repository.proposals else set()
         for name, path in sorted(repository.proposals.items()):
             if name not in names or path.resolve().parent != folder.folder(name).resolve():
                 yield question_in(folder, path, replace(asked, subject=name), base)
@@ -133,7 +133,7 @@ def question_in(folder: DirectoryRegistry, path: Path, asked: Asked, base: Direc
     text = SchemaText(read_schema(path), imported, str(path))
     return Question(
         subject,
-        versions_of(base or folder, name),
+        released_in(base or folder, name),
         Proposal(text, str(path)),
         read_consumers(folder.folder(name), subject),
     )
@@ -143,7 +143,7 @@ def contract_in(folder: DirectoryRegistry, path: Path, name: str | None) -> Ques
     """One contract, held against every version."""
     name = name or path.resolve().parent.parent.name
     subject = folder.subject(name)
-    return Question(subject, versions_of(folder, name), None, [read_consumer(path, subject)], all_versions=True)
+    return Question(subject, versions_in(folder, subject), None, [read_consumer(path, subject)], all_versions=True)
 
 
 def _subject_of(path: Path, folder: DirectoryRegistry) -> str:

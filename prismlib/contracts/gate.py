@@ -51,8 +51,8 @@ def _of_subject(
     folder: DirectoryRegistry, base: DirectoryRegistry | None, subject: Subject
 ) -> Iterator[Question | SubjectReport]:
     consumers = read_consumers(folder.folder(subject.name), subject)
-    here = versions_of(folder, subject.name)
-    released = here if base is None else versions_of(base, subject.name)
+    here = versions_in(folder, subject)
+    released = here if base is None else released_in(base, subject.name)
     changed = _changed(folder, subject, here, released)
     if changed:
         yield SubjectReport(subject, "incompatible", findings=changed)
@@ -61,7 +61,7 @@ def _of_subject(
         Proposal(version.schema, str(folder.path_of(subject, f"v{version.number}")))
         for version in here[len(released) :]
     ]
-    upcoming = proposal_of(folder, subject.name)
+    upcoming = _next(folder, subject)
     if upcoming is not None:
         proposals.append(Proposal(upcoming, upcoming.where))
     if not proposals:
@@ -80,6 +80,26 @@ def versions_of(registry: Registry, subject: str) -> list[Version]:
     return [version_of(registry, subject, number) for number in numbers]
 
 
+def released_in(folder: DirectoryRegistry, name: str) -> list[Version]:
+    """The same of a folder, for which no ids are made. Raises as its files do."""
+    return versions_in(folder, folder.subject(name)) if folder.is_released(name) else []
+
+
+def versions_in(folder: DirectoryRegistry, subject: Subject) -> list[Version]:
+    """The same of a subject whose file was read."""
+    return [
+        Version(
+            number,
+            SchemaText(
+                text,
+                imports_of(folder, subject.references.get(f"v{number}", ())),
+                f"subject {subject.name} version {number}",
+            ),
+        )
+        for number, text in enumerate(folder.texts(subject), 1)
+    ]
+
+
 def version_of(registry: Registry, subject: str, number: int) -> Version:
     """A released version with the texts of all it imports. Raises ContractError."""
     schema = registry.version(subject, number)
@@ -89,7 +109,10 @@ def version_of(registry: Registry, subject: str, number: int) -> Version:
 
 def proposal_of(folder: DirectoryRegistry, name: str) -> SchemaText | None:
     """The schema ``next.*`` of a subject with what it imports, or None where there is none. Raises as its file does."""
-    subject = folder.subject(name)
+    return _next(folder, folder.subject(name))
+
+
+def _next(folder: DirectoryRegistry, subject: Subject) -> SchemaText | None:
     path = folder.path_of(subject, "next")
     if not path.exists():
         return None
