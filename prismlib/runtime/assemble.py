@@ -13,7 +13,7 @@ from typing import Literal, cast
 
 from prismlib.config.model import validate
 from prismlib.config.pipeline import PipelineConfig
-from prismlib.contracts.registry import Registry
+from prismlib.contracts.registry import Registry, ReportsUsage
 from prismlib.errors import (
     ConfigError,
     PluginNotFoundError,
@@ -26,6 +26,7 @@ from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedSt
 from prismlib.runtime.route import Route
 from prismlib.runtime.runner import Runner
 from prismlib.runtime.settings import RunnerSettings
+from prismlib.runtime.usage import UsageRegistry, UsageReports
 from prismlib.stages import Decoder, Encoder, FieldSet, InGroup, Normalizer, Sink, Source, Transactional
 
 
@@ -39,6 +40,7 @@ class Assembled:
         routes: by topic.
         sink: where documents go.
         dead_letters: where dead letters go; None when the sink is transactional and takes them itself.
+        usage: tells the registry what is read; None where it does not want to know.
     """
 
     settings: RunnerSettings
@@ -46,10 +48,11 @@ class Assembled:
     routes: Mapping[str, Route]
     sink: Sink
     dead_letters: Sink | None
+    usage: UsageReports | None = None
 
     def runner(self) -> Runner:
         """The runner of these stages; they can be run once."""
-        return Runner(self.settings, self.source, self.routes, self.sink, self.dead_letters)
+        return Runner(self.settings, self.source, self.routes, self.sink, self.dead_letters, self.usage)
 
 
 def assemble(
@@ -104,7 +107,20 @@ def assemble(
         accept_recreated=accept_recreated,
         until_idle=until_idle,
     )
-    return Assembled(settings, source, routes, sink, dead_letters)
+    return Assembled(settings, source, routes, sink, dead_letters, _usage(resolved, routes, registry))
+
+
+def _usage(resolved: ResolvedPipeline, routes: Mapping[str, Route], registry: Registry | None) -> UsageReports | None:
+    """What tells the registry what is read; None where it does not want to know, or nothing is read of a subject."""
+    reads: dict[str, tuple[str, frozenset[str]]] = {}
+    for route in resolved.routes:
+        subject = getattr(route.decode.settings, "subject", None) if route.decode else None
+        normalizer = routes[route.topic].normalizer
+        if normalizer is not None and isinstance(subject, str):
+            reads[route.topic] = subject, normalizer.reads
+    if not reads or not isinstance(registry, ReportsUsage):
+        return None
+    return UsageReports(cast("UsageRegistry", registry), resolved.config.name, reads)
 
 
 @dataclass(frozen=True, slots=True)
