@@ -126,6 +126,18 @@ def test_gitlab_gets_a_report_and_the_log_has_the_findings(forge: Forge) -> None
     assert "AVR003 reader-field-without-default  /fields/gift" in run.output
 
 
+def test_in_a_clone_of_one_branch_the_message_tells_how_to_get_at_another(forge: Forge) -> None:
+    write_version(forge.shop, 2, GIFT)
+    forge.commit(forge.shop)
+    clone = forge.ci(forge.shop, "github").clone
+    run = forge.run("prism-check-schema --against git:origin/main", clone)
+    assert run.code == 2
+    fetch, revision = re.findall(r"`(git fetch .*)`, and name (git:\w+)", run.output)[0]
+    forge.run(f"rm .git/FETCH_HEAD; {fetch}", clone)
+    assert forge.run("prism-check-schema --against git:origin/main", clone).code == 2
+    assert forge.run(f"prism-check-schema --against {revision}", clone).code == 1
+
+
 def test_whoever_reads_is_asked_before_their_contract_changes() -> None:
     rule = (EXAMPLE / "producer/CODEOWNERS").read_text().splitlines()[-1].split()[0]
     contracts = sorted(path.name for path in (EXAMPLE / "producer").glob(rule.lstrip("/")))
