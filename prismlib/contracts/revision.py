@@ -65,7 +65,7 @@ def _commit(folder: Path, revision: str) -> str:
     except ConfigError as error:
         raise ConfigError(
             f"--against git:{revision}: git knows no such revision here; in CI, fetch it first, for instance with"
-            " `git fetch --depth=1 origin main`"
+            " `git fetch --depth=1 origin main`, and name git:FETCH_HEAD"
         ) from error
 
 

@@ -49,6 +49,7 @@ _POLICIES: Final[tuple[Policy, ...]] = get_args(Policy)
 _SECTION = re.compile(r"^(?P<name>[A-Z]\w+):(?:$| (?P<rest>.*))")
 _NEEDED: Final = ("Why", "Example", "Instead")
 _NEEDED_OF_FORMATS: Final = (*_NEEDED, "Confluent")
+_MARKER = re.compile(r"^([-+*>#])(?= )", re.MULTILINE)
 _KNOWN: Final = ("What", *_NEEDED_OF_FORMATS)
 _HEADINGS: Final = {"What": "What it finds", "Instead": "What to do instead", "Confluent": "Confluent's registry"}
 _TITLES: Final = {"avro": "Avro", "protobuf": "Protobuf", "jsonschema": "JSON Schema"}
@@ -138,7 +139,12 @@ def _read(rule: Rule, module: ModuleType, kind: str, needed: Iterable[str]) -> R
 
 def _prose(text: str, where: str) -> str:
     """Markdown, each sentence beginning with a capital: some modules go on after the colon in lower case."""
-    return markdown(text[:1].upper() + text[1:], where)
+    return "\n\n".join(map(_paragraph, markdown(text[:1].upper() + text[1:], where).split("\n\n")))
+
+
+def _paragraph(text: str) -> str:
+    """A line of it may begin with a minus, which is a list only where the paragraph begins with one."""
+    return text if _MARKER.match(text) else _MARKER.sub(r"\\\1", text)
 
 
 def _page(page: RulePage) -> str:

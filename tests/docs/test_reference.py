@@ -197,7 +197,11 @@ What:
 
     And more.
 
-Why: it grows.
+Why: it grows to 2
+- 1.
+
+- a list
+- of two
 
 Example: planted `one`.
 
@@ -209,7 +213,7 @@ Instead: nothing.
     assert page.summary == "A thing was\nplanted."
     assert page.sections == {
         "What": 'A `thing`, as in `{\n"a": 1}`.\n\nAnd more.',
-        "Why": "It grows.",
+        "Why": "It grows to 2\n\\- 1.\n\n- a list\n- of two",
         "Example": "Planted `one`.",
         "Instead": "Nothing.",
     }

@@ -7,20 +7,14 @@ the libraries that other extras bring out of its reach.
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-import yaml
 
 from prismlib.config.pipeline import load_pipeline
 from prismlib.contracts import derive_contract
@@ -31,40 +25,11 @@ from prismlib.plugin.manager import load_plugins
 from prismlib.runtime.assemble import subjects_read
 from prismlib.runtime.resolve import resolve
 from tests.docs.commands import check_command
-from tests.unit.test_architecture import CLIENTS
+from tests.examples.forge import EXAMPLE, INSTALL, SERVICES, V1, Forge, load, release, write_version
 
 ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "examples" / "check_in_ci"
-INSTALL = "pip install 'prism-pipeline[avro]'"
-V1 = json.loads((EXAMPLE / "producer/schemas/orders-value/v1.avsc").read_text())
 
 # --- the CI files ------------------------------------------------------------------------------------------------------
-
-
-def load(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
-
-
-def github(repository: Path) -> list[str]:
-    (workflow,) = (repository / ".github" / "workflows").glob("*.yml")
-    (job,) = load(workflow)["jobs"].values()
-    return [step["run"] for step in job["steps"] if "run" in step]
-
-
-def gitlab(repository: Path) -> list[str]:
-    (job,) = load(repository / ".gitlab-ci.yml").values()
-    script: list[str] = job["script"]
-    return script
-
-
-def hook(repository: Path) -> list[str]:
-    """What pre-commit runs, with the install that its key ``additional_dependencies`` stands for."""
-    ((hook,),) = (repo["hooks"] for repo in load(repository / ".pre-commit-config.yaml")["repos"])
-    assert hook["pass_filenames"] is False
-    return [f"pip install {shlex.join(hook['additional_dependencies'])}", hook["entry"]]
-
-
-SERVICES: dict[str, Callable[[Path], list[str]]] = {"github": github, "gitlab": gitlab, "pre-commit": hook}
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -85,115 +50,12 @@ def test_the_hook_that_others_reference_is_a_command() -> None:
     assert not re.search(hook["files"], "src/schemas.py")
 
 
-# --- scratch repositories ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Run:
-    """How a job ended, what it printed, and the clone that it ran in."""
-
-    code: int
-    output: str
-    clone: Path
-
-
-class Forge:
-    """Where the repositories of both teams are, with their CI services."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        without = folder / "not-installed"
-        without.mkdir()
-        for name in CLIENTS:
-            (without / f"{name}.py").write_text(f"raise ModuleNotFoundError('not installed', name={name!r})\n")
-        settings = {"protocol.file.allow": "always", "user.name": "t", "user.email": "t@example.org"}
-        git = {f"GIT_CONFIG_KEY_{n}": key for n, key in enumerate(settings)}
-        git |= {f"GIT_CONFIG_VALUE_{n}": value for n, value in enumerate(settings.values())}
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PRISM_", "PYTHON", "GIT_"))}
-        self._env = {
-            **kept,
-            **git,
-            "GIT_CONFIG_COUNT": str(len(settings)),
-            "GIT_CONFIG_GLOBAL": os.devnull,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "PYTHONPATH": str(without),
-            "NO_COLOR": "1",
-            "GITHUB_BASE_REF": "main",
-            "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main",
-        }
-        self.shop = self._repository("producer", "shop")
-        self.billing = self._repository("consumer", "billing", submodule="../shop.git")
-        self._clones = 0
-
-    def git(self, repository: Path, *arguments: str) -> None:
-        done = self._run(["git", "-C", str(repository), *arguments], repository)
-        assert done.returncode == 0, done.stdout
-
-    def commit(self, repository: Path, branch: str = "change") -> None:
-        """Everything in the working tree, on a branch of the forge."""
-        self.git(repository, "checkout", "-q", "-B", branch)
-        self.git(repository, "add", "-A")
-        self.git(repository, "commit", "-q", "-m", "change it")
-        self.git(repository, "push", "-q", "--force", "origin", branch)
-
-    def ci(self, repository: Path, service: str, branch: str = "change") -> Run:
-        """The job of a service on a branch; pre-commit runs before the commit, in the developer's own clone."""
-        if service == "pre-commit":
-            return self._job(SERVICES[service](repository), repository)
-        self._clones += 1
-        clone = self.folder / f"clone-{self._clones}"
-        url = (self.folder / f"{repository.name}.git").as_uri()
-        options = ["--depth=1", "--recurse-submodules", "--branch", branch]
-        self.git(self.folder, "clone", "-q", *options, url, str(clone))
-        return self._job(SERVICES[service](clone), clone)
-
-    def _repository(self, example: str, name: str, submodule: str = "") -> Path:
-        folder, bare = self.folder / name, self.folder / f"{name}.git"
-        shutil.copytree(EXAMPLE / example, folder)
-        self.git(self.folder, "init", "-q", "--bare", "-b", "main", str(bare))
-        self.git(folder, "init", "-q", "-b", "main")
-        self.git(folder, "remote", "add", "origin", bare.as_uri())
-        if submodule:
-            self.git(folder, "submodule", "-q", "add", "--force", submodule, "shop")
-        self.commit(folder, "main")
-        return folder
-
-    def _job(self, commands: Sequence[str], clone: Path) -> Run:
-        output = ""
-        for command in commands:
-            if command == INSTALL:
-                continue
-            done = self._run(["bash", "-e", "-c", command], clone)
-            output += done.stdout
-            if done.returncode:
-                return Run(done.returncode, output, clone)
-        return Run(0, output, clone)
-
-    def _run(self, command: Sequence[str], folder: Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command,
-            cwd=folder,
-            env=self._env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+GIFT = {"name": "gift", "type": "boolean"}
 
 
 @pytest.fixture
 def forge(tmp_path: Path) -> Forge:
     return Forge(tmp_path)
-
-
-def write_version(shop: Path, number: int, *added: dict[str, Any], without: str = "") -> None:
-    fields = [*(one for one in V1["fields"] if one["name"] != without), *added]
-    text = json.dumps({**V1, "fields": fields}, indent=2)
-    (shop / f"schemas/orders-value/v{number}.avsc").write_text(text, encoding="utf-8")
-
-
-GIFT = {"name": "gift", "type": "boolean"}
 
 
 # --- the producer ------------------------------------------------------------------------------------------------------
@@ -264,6 +126,18 @@ def test_gitlab_gets_a_report_and_the_log_has_the_findings(forge: Forge) -> None
     assert "AVR003 reader-field-without-default  /fields/gift" in run.output
 
 
+def test_in_a_clone_of_one_branch_the_message_tells_how_to_get_at_another(forge: Forge) -> None:
+    write_version(forge.shop, 2, GIFT)
+    forge.commit(forge.shop)
+    clone = forge.ci(forge.shop, "github").clone
+    run = forge.run("prism-check-schema --against git:origin/main", clone)
+    assert run.code == 2
+    fetch, revision = re.findall(r"`(git fetch .*)`, and name (git:\w+)", run.output)[0]
+    forge.run(f"rm .git/FETCH_HEAD; {fetch}", clone)
+    assert forge.run("prism-check-schema --against git:origin/main", clone).code == 2
+    assert forge.run(f"prism-check-schema --against {revision}", clone).code == 1
+
+
 def test_whoever_reads_is_asked_before_their_contract_changes() -> None:
     rule = (EXAMPLE / "producer/CODEOWNERS").read_text().splitlines()[-1].split()[0]
     contracts = sorted(path.name for path in (EXAMPLE / "producer").glob(rule.lstrip("/")))
@@ -283,13 +157,6 @@ def test_the_contract_holds_for_what_is_released(forge: Forge, service: str) -> 
     run = forge.ci(forge.billing, service, "main")
     assert run.code == 0, run.output
     assert "1 subject: 1 unchanged" in run.output
-
-
-def release(forge: Forge) -> None:
-    """What the producer has in its working tree, and the consumer's pull request that takes it over."""
-    forge.commit(forge.shop, "main")
-    forge.git(forge.billing, "submodule", "-q", "update", "--remote", "shop")
-    forge.commit(forge.billing)
 
 
 @pytest.mark.parametrize("service", SERVICES)
