@@ -7,7 +7,7 @@ who deploys first.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
@@ -65,30 +65,37 @@ class Question:
     notes: Sequence[str] = ()
 
 
-def check_subject(question: Question, fmt: SchemaFormat[Any], today: date) -> SubjectReport:
+def texts_of(question: Question) -> list[SchemaText]:
+    """Every schema of a question: the versions, the contracts, and the proposal where there is one."""
+    texts = [version.schema for version in question.versions]
+    texts += [SchemaText(consumer.text, {}, consumer.where) for consumer in question.consumers]
+    if question.proposal is not None:
+        texts.append(question.proposal.schema)
+    return texts
+
+
+def check_subject(
+    question: Question, fmt: SchemaFormat[Any], today: date, parsed: Sequence[Any] | None = None
+) -> SubjectReport:
     """Answer it.
 
     Args:
         question: one subject, and what is asked.
         fmt: the subject's format.
         today: decides which waivers have expired.
+        parsed: what the format made of :func:`texts_of` the question, where that was done already.
 
     Raises:
         ContractError: it could not be decided, or a schema could not be parsed.
     """
-    return _Check(question, fmt, today).report()
+    return _Check(question, fmt, today, fmt.parse_all(texts_of(question)) if parsed is None else parsed).report()
 
 
 class _Check:
-    def __init__(self, question: Question, fmt: SchemaFormat[Any], today: date) -> None:
+    def __init__(self, question: Question, fmt: SchemaFormat[Any], today: date, parsed: Sequence[Any]) -> None:
         self._question = question
         self._format = fmt
         self._today = today
-        texts = [version.schema for version in question.versions]
-        texts += [SchemaText(consumer.text, {}, consumer.where) for consumer in question.consumers]
-        if question.proposal is not None:
-            texts.append(question.proposal.schema)
-        parsed = fmt.parse_all(texts)
         for one in parsed:
             if isinstance(one, SchemaParseError):
                 raise one
@@ -198,10 +205,11 @@ class _Check:
         consumer: Consumer | None = None,
     ) -> Finding:
         difference = found.difference
-        finding = make_finding(self._format.rules[difference.rule], difference, found.direction)
         failing = fails(self._format, difference, policy)
-        finding = replace(
-            finding,
+        finding = make_finding(
+            self._format.rules[difference.rule],
+            difference,
+            found.direction,
             fails=failing,
             version=found.version or None,
             consumer=consumer,
@@ -264,9 +272,17 @@ class _Check:
 
 
 def make_finding(
-    rule: Rule, difference: Difference, direction: Direction | None, *, consumer: Consumer | None = None, file: str = ""
+    rule: Rule,
+    difference: Difference,
+    direction: Direction | None,
+    *,
+    fails: bool = True,
+    version: int | None = None,
+    consumer: Consumer | None = None,
+    file: str = "",
+    line: int | None = None,
 ) -> Finding:
-    """A finding that fails, of a rule's difference."""
+    """The finding of a rule's difference."""
     return Finding(
         rule=rule.id,
         name=rule.name,
@@ -275,9 +291,11 @@ def make_finding(
         message=difference.message,
         direction=direction,
         instead=rule.instead,
-        fails=True,
+        fails=fails,
+        version=version,
         consumer=consumer,
         file=file,
+        line=line,
     )
 
 

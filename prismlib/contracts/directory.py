@@ -32,9 +32,12 @@ from prismlib.errors import (
 _VERSION_FILE: Final = re.compile(r"v([1-9][0-9]{0,8})(\.avsc|\.proto|\.json)")
 _ALMOST_VERSION_FILE: Final = re.compile(r"v\.?[0-9]+\.(avsc|proto|json)", re.IGNORECASE)
 
+_ELSEWHERE: Final = frozenset("/\\:")
+"""What would lead out of the folder."""
+
 
 def _may_be_subject(name: str) -> bool:
-    return bool(name) and name[0] != "." and not any(c in "/\\:" or not c.isprintable() for c in name)
+    return bool(name) and name[0] != "." and name.isprintable() and not _ELSEWHERE.intersection(name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from prismlib.contracts.check import Proposal, Question, Version, check_subject, make_finding
+from prismlib.contracts.check import Proposal, Question, Version, check_subject, make_finding, texts_of
 from prismlib.contracts.consumers import read_consumers
 from prismlib.contracts.core_rules import CORE_RULES
 from prismlib.contracts.directory import DirectoryRegistry
@@ -23,6 +24,11 @@ from prismlib.contracts.report import Finding, SubjectReport
 from prismlib.contracts.rules import Difference
 from prismlib.contracts.subject import Subject
 from prismlib.errors import ConfigError, ContractError, SchemaNotFoundError
+
+_TEXTS_AT_ONCE: Final = 2000
+"""That are parsed together: a process of protoc costs as much as hundreds of schemas in it."""
+_CHARACTERS_AT_ONCE: Final = 4_000_000
+"""Of these texts, beyond which what is parsed is not kept any longer."""
 
 
 def questions_of_folder(
@@ -162,17 +168,53 @@ def _changed(
 
 def answer(questions: Iterator[Question | SubjectReport], today: date) -> Iterator[SubjectReport]:
     """Answer all; what cannot be decided is a report that says so, and the others are answered all the same."""
-    for question in questions:
-        if isinstance(question, SubjectReport):
-            yield question
-            continue
+    for some in _batches(questions):
+        parsed = _parse_together(some)
+        for position, question in enumerate(some):
+            if isinstance(question, SubjectReport):
+                yield question
+                continue
+            try:
+                fmt: Any = load_format(question.subject.format)
+                yield check_subject(question, fmt, today, parsed.pop(position, None))
+            except ContractError as error:
+                yield SubjectReport(
+                    question.subject,
+                    "undecided",
+                    proposal=question.proposal.file if question.proposal else "",
+                    error=str(error),
+                )
+
+
+def _batches(questions: Iterator[Question | SubjectReport]) -> Iterator[list[Question | SubjectReport]]:
+    batch: list[Question | SubjectReport] = []
+    texts = characters = 0
+    for one in questions:
+        batch.append(one)
+        if isinstance(one, Question):
+            own = texts_of(one)
+            texts += len(own)
+            characters += sum(len(schema.text) for schema in own)
+        if texts >= _TEXTS_AT_ONCE or characters >= _CHARACTERS_AT_ONCE:
+            yield batch
+            batch, texts, characters = [], 0, 0
+    yield batch
+
+
+def _parse_together(questions: Sequence[Question | SubjectReport]) -> dict[int, Sequence[Any]]:
+    """The parsed schemas of each question, by its position.
+
+    None of a format that raises, for it does not say which schema is at fault: each question is then parsed by itself.
+    """
+    texts: dict[str, dict[int, list[SchemaText]]] = {}
+    for position, one in enumerate(questions):
+        if isinstance(one, Question):
+            texts.setdefault(one.subject.format, {})[position] = texts_of(one)
+    found: dict[int, Sequence[Any]] = {}
+    for name, by_position in texts.items():
         try:
-            fmt: Any = load_format(question.subject.format)
-            yield check_subject(question, fmt, today)
-        except ContractError as error:
-            yield SubjectReport(
-                question.subject,
-                "undecided",
-                proposal=question.proposal.file if question.proposal else "",
-                error=str(error),
-            )
+            parsed = iter(load_format(name).parse_all(list(chain.from_iterable(by_position.values()))))
+        except ContractError:
+            continue
+        found |= {position: list(islice(parsed, len(own))) for position, own in by_position.items()}
+    return found

@@ -8,7 +8,7 @@ derive_contract         the reader schema of somebody who reads these fields
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias, get_args
 
 from prismlib.contracts.check import make_finding
@@ -149,8 +149,13 @@ def _parse(fmt: SchemaFormat[Any], texts: Sequence[SchemaText]) -> list[Any]:
 
 def _finding(fmt: SchemaFormat[Any], found: Found, policy: Policy) -> Finding:
     difference = found.difference
-    finding = make_finding(fmt.rules[difference.rule], difference, found.direction)
-    return replace(finding, fails=fails(fmt, difference, policy), version=found.version or None)
+    return make_finding(
+        fmt.rules[difference.rule],
+        difference,
+        found.direction,
+        fails=fails(fmt, difference, policy),
+        version=found.version or None,
+    )
 
 
 def _imported(references: Sequence[Mapping[str, Any]]) -> dict[str, str]:

@@ -41,7 +41,7 @@ _MAX_PAIRS: Final = 300_000
 def pairs(reader: Type, writer: Type, breaks: Callable[[Pair], bool]) -> Iterator[Pair]:
     """Everything that meets when ``reader`` reads what ``writer`` writes, save what nothing can be wrong with.
 
-    That is by far the most, and is passed over here: the same primitive, and fields of one name without aliases or two defaults.
+    That is by far the most, and is passed over here: the same primitive, and fields of one name without aliases or two defaults that may differ.
 
     Args:
         reader: its root.
@@ -126,7 +126,7 @@ class _Walk:
                 found = tuple(written[name] for name in (one.name, *one.aliases) if name in written)
             else:
                 found = (written[one.name],) if one.name in written else ()
-            if aliased or not found or (one.has_default and found[0].has_default):
+            if aliased or not found or _may_differ(one, found[0]):
                 claimed = claims.get(found[0].name) if found else None
                 yield Fields(one, found, claimed, renamed.get(one.name, ""), records, self._defaults, here)
             if found:
@@ -166,14 +166,33 @@ class _Walk:
 
 
 def _is_plain(reader: Type, writer: Type) -> bool:
-    """Whether both are the same primitive without a logical type, of which there is but one object; or unions of such."""
+    """Whether both are the same primitive, or unions of the same in the same order: nothing can be wrong with these."""
     if isinstance(reader, Primitive):
-        return reader is writer
+        return reader is writer or (isinstance(writer, Primitive) and _same_primitive(reader, writer))
     return (
         isinstance(reader, Union)
         and isinstance(writer, Union)
-        and reader.branches == writer.branches
-        and all(isinstance(one, Primitive) for one in reader.branches)
+        and len(reader.branches) == len(writer.branches)
+        and all(
+            isinstance(one, Primitive)
+            and (one is other or (isinstance(other, Primitive) and _same_primitive(one, other)))
+            for one, other in zip(reader.branches, writer.branches, strict=True)
+        )
+    )
+
+
+def _may_differ(reader: Field, writer: Field) -> bool:
+    """Whether both have a default, and not null both, as by far the most have it."""
+    return reader.has_default and writer.has_default and not (reader.default is None and writer.default is None)
+
+
+def _same_primitive(reader: Primitive, writer: Primitive) -> bool:
+    return (
+        reader.kind == writer.kind
+        and reader.logical == writer.logical
+        and reader.precision == writer.precision
+        and reader.scale == writer.scale
+        and reader.annotation == writer.annotation
     )
 
 
