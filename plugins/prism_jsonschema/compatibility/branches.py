@@ -54,11 +54,12 @@ class Unions(Logic):
         def at(index: int) -> Place:
             return place.step(f"{keyword}/{index}") if several and _needs_name(branches) else place
 
+        settled = writer.settled()
         fitting = [index for index, one in enumerate(branches) if not are_apart(Facts((one,)), writer, 1)]
         best: tuple[int, int] | None = None
         reads = []
         for index in fitting:
-            rank, _ = self._try([(branches[index], writer, at(index), BRANCH)])
+            rank, _ = self._try([(branches[index], settled, at(index), BRANCH)])
             if best is None or rank < best[0]:
                 best = (rank, index)
             if rank == 0:
@@ -74,15 +75,15 @@ class Unions(Logic):
                 meant = fitting[0]
             if meant is None:
                 return False
-            self._queue.append((branches[meant], writer, at(meant), BRANCH))
+            self._queue.append((branches[meant], settled, at(meant), BRANCH))
             return True
         if meant is not None and meant != taken:
-            worse, _ = self._try([(branches[meant], writer, at(meant), BRANCH)])
+            worse, _ = self._try([(branches[meant], settled, at(meant), BRANCH)])
             if meant in reads or worse <= rank:
                 taken = meant
             else:
                 self._emit(OtherBranch(_called(branches, meant), _called(branches, taken), at(meant)))
-        self._queue.append((branches[taken], writer, at(taken), BRANCH))
+        self._queue.append((branches[taken], settled, at(taken), BRANCH))
         if keyword == "oneOf":
             for index, one in enumerate(branches):
                 if index != taken and not self._excludes(writer, one):
@@ -132,6 +133,6 @@ def _meant(branches: Nodes, fitting: Sequence[int], writer: Facts, reads: Sequen
 
 
 def _position(path: str) -> int:
-    """At which position of its list a branch stands; -1 where that list is a branch itself, and counts for another one."""
+    """At which position of its list a branch stands, or -1."""
     found = _POSITION.search(path)
-    return -1 if found is None or _POSITION.search(path[: found.start()]) else int(found[1])
+    return int(found[1]) if found else -1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import copy
 from typing import TypeAlias
 
 from prism_jsonschema.compatibility.names import matches
@@ -19,7 +20,7 @@ class Facts:
         nots: what it does not.
         taken: ids of the nodes in ``parts`` whose ``anyOf`` or ``oneOf`` was taken apart into branches.
         key: tells equal facts.
-        branch: the branch that was taken last, or None.
+        branch: the branch that was taken last of a list that is no branch itself, until a reader's list is held against it.
         types: what the value can be, among ALL_TYPES; empty where there is no such value.
         values: all that it can be, or None where that is not listed.
     """
@@ -58,6 +59,14 @@ class Facts:
         """The same, and more."""
         facts = Facts((*self.parts, *nodes), (*self.nots, *nots), self.taken | taken)
         facts.branch = self.branch
+        return facts
+
+    def settled(self) -> Facts:
+        """The same, once a branch of the reader's was chosen for the one that was taken."""
+        if self.branch is None:
+            return self
+        facts = copy(self)
+        facts.branch = None
         return facts
 
     # --- objects ---------------------------------------------------------------------------------------------------------
@@ -169,7 +178,8 @@ class Facts:
         for one in branches:
             others = tuple(deref(other) for other in branches if other is not one) if keyword == "oneOf" else ()
             facts = Facts((*rest, one), (*self.nots, *others), self.taken | taken)
-            facts.branch = one
+            nested = self.branch is not None and any(part is node for part in deref(self.branch).parts)
+            facts.branch = self.branch if nested else one
             if facts.types:
                 yield facts
 

@@ -27,6 +27,7 @@ _ANYTHING: Final = {"additionalProperties", "unevaluatedProperties", "minPropert
 _NAMES: Final = {"$id", "id", "$schema", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$defs", "definitions"}
 _AS_WRITTEN: Final = {"not", "if"}
 _WORDS: Final = ("title", "description", "type")
+_SCALAR_WORDS: Final = (*_WORDS, "default", "format", "contentEncoding", "contentMediaType")
 
 
 def project(schema: Schema, reads: frozenset[str]) -> str:
@@ -104,7 +105,9 @@ class _Projection:
         self._open.add(key)
         raw = node.raw
         out: dict[str, Any] = {
-            word: raw[word] for word in _WORDS if word in raw and not (node.target and node.draft <= 7)
+            word: raw[word]
+            for word in (_WORDS if node.subs or node.ref else _SCALAR_WORDS)
+            if word in raw and not (node.target and node.draft <= 7)
         }
         if "type" not in out and node.types is None and node.values is not None:
             out["enum"] = raw["enum"] if "enum" in raw else [raw["const"]]
@@ -215,7 +218,7 @@ class _Projection:
         raw = node.raw
         out: dict[str, Any] = {}
         for keyword, value in raw.items():
-            if keyword == "unevaluatedItems" and not is_alone(node):
+            if keyword == "unevaluatedItems" and not as_written and not is_alone(node):
                 continue  # what it means depends on more than can be told of a value beforehand
             if keyword in _NAMES or (not as_written and keyword in _ANYTHING and not self._is_map(node, keyword)):
                 continue
