@@ -26,7 +26,6 @@ from prismlib.errors import ConfigError, SchemaNotFoundError
 PROJECT_FILE: Final = "prism.toml"
 DEFAULT_FOLDER: Final = "schemas"
 _GIT: Final = "git:"
-_WINDOW: Final = re.compile(r"(\d+)([hd])")
 _SECONDS: Final = {"h": 3600, "d": 86400}
 
 
@@ -206,7 +205,7 @@ def _no_folder(asked: Asked, root: Path) -> str:
 def _window(text: str | None) -> int | None:
     if text is None:
         return None
-    match = _WINDOW.fullmatch(text)
+    match = re.fullmatch(r"(\d+)([hd])", text)
     if match is None:
         raise ConfigError(f"--window {text}: must be a number of days or hours, such as 7d or 36h")
     return int(match[1]) * _SECONDS[match[2]]

@@ -50,8 +50,6 @@ SUBJECT_KEYS: Final = ("format", "compatibility", "profile", "owner", "contact",
 WAIVER_KEYS: Final = ("rule", "path", "reason", "until")
 REFERENCE_KEYS: Final = ("subject", "version")
 
-_REFERENCES_OF = re.compile(r"v[1-9][0-9]*|next")
-
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
@@ -133,7 +131,7 @@ def read_waivers(table: Table) -> tuple[Waiver, ...]:
 def _references(table: Table) -> dict[str, Sequence[Reference]]:
     found: dict[str, Sequence[Reference]] = {}
     for version, of_version in table.table("references").items():
-        if not _REFERENCES_OF.fullmatch(version):
+        if not re.fullmatch(r"v[1-9][0-9]*|next", version):
             raise of_version.wrong("a table of references belongs to a version: [references.v1], or [references.next]")
         references = []
         for name, target in of_version.items():

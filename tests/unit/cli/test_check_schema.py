@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -440,3 +441,74 @@ def test_a_contract_that_is_not_in_order_leaves_its_subject_undecided(
     code, out = repository.check()
     assert code == 3
     assert sentence in out
+
+
+# --- starting ----------------------------------------------------------------------------------------------------------
+
+
+# What click imports is not ours to choose: inspect, gettext, uuid, threading.
+NEEDLESS = """
+    argparse asyncio decimal difflib email hashlib http importlib.metadata logging shutil socket sqlite3 ssl subprocess tarfile
+    tempfile traceback xml zipfile
+    fastavro google.protobuf jsonschema orjson pluggy pydantic rich urllib3
+    prismlib.config prismlib.contracts.revision prismlib.contracts.verdicts prismlib.plugin prismlib.runtime prismlib.stages
+    prism_avro.plugin prism_avro.decoding prism_avro.compatibility.lines
+"""
+
+
+def test_a_check_starts_without_what_it_does_not_need(repository: Repository) -> None:
+    repository.subject(V1, proposal=V1)
+    code = (
+        "import sys\n"
+        "from prismlib.cli.check_schema import execute\n"
+        "ended = execute([])\n"
+        f"sys.exit(' '.join(sorted({set(NEEDLESS.split())} & sys.modules.keys())) or ended)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 subject: 1 unchanged" in done.stdout
+
+
+# --- many subjects -----------------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_decided_does_not_hide_the_verdicts_of_others(repository: Repository) -> None:
+    large = {
+        "type": "record",
+        "name": "R",
+        "fields": [{"name": f"r{n}", "type": "int", "default": 0} for n in range(1100)],
+    }
+    many = [{"name": f"z{n}", "type": "R", "default": {}} for n in range(1000)]
+    repository.subject(V1, proposal=schema("carrier", "dep_delay", "tailnum", "gate"))
+    for name, text in {
+        "broken-value": "{",
+        "large-value": json.dumps([large, {"type": "record", "name": "Z", "fields": many}]),
+        "plain-value": schema("carrier"),
+    }.items():
+        repository.write(f"schemas/{name}/subject.toml", SUBJECT.format(mode="BACKWARD"))
+        repository.write(f"schemas/{name}/next.avsc", text)
+    code, out = repository.check("--format", "json")
+    subjects = {one["subject"]: one for one in json.loads(out)["subjects"]}
+    assert code == 3
+    assert {name: one["status"] for name, one in subjects.items()} == {
+        "broken-value": "undecided",
+        "flights-value": "incompatible",
+        "large-value": "undecided",
+        "plain-value": "new",
+    }
+    assert "the defaults are too large" in subjects["large-value"]["error"]
+    assert "broken-value" in subjects["broken-value"]["error"]
+
+
+def test_more_subjects_than_are_parsed_together(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("prismlib.contracts.gate._TEXTS_AT_ONCE", 5)
+    statuses = {}
+    for number in range(7):
+        breaks = number % 3 == 0
+        repository.write(f"schemas/s{number}/subject.toml", SUBJECT.format(mode="BACKWARD"))
+        repository.write(f"schemas/s{number}/v1.avsc", schema(f"f{number}"))
+        repository.write(f"schemas/s{number}/next.avsc", schema(f"f{number}", *(["gate"] if breaks else [])))
+        statuses[f"s{number}"] = "incompatible" if breaks else "unchanged"
+    code, out = repository.check("--format", "json")
+    assert code == 1
+    assert {one["subject"]: one["status"] for one in json.loads(out)["subjects"]} == statuses
