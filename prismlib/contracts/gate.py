@@ -8,6 +8,7 @@ HTTP where ``[registry]`` names one, and otherwise the folder itself. What the w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from itertools import chain, islice
 from pathlib import Path
@@ -45,18 +46,42 @@ def questions_of_folder(
         Questions; a report where a released version was changed, for nothing else can be said of that subject then, or
         where the subject cannot be read.
     """
-    for name in folder.all_subjects() if only is None else [only]:
+    here = folder.all_subjects()
+    before = base.all_subjects() if base is not None else []
+    gone = [name for name in before if name not in here and only in (None, name)]
+    for name in here if only is None else [name for name in [only] if name not in gone]:
         subject = folder.subject(name)
         try:
-            yield from _of_subject(folder, base, subject)
+            promised = base.subject(name) if base is not None and name in before else subject
+            yield from _of_subject(folder, base, subject, promised)
         except (ContractError, ConfigError) as error:
             yield SubjectReport(subject, "undecided", error=str(error))
+    for name in gone:
+        if base is not None and base.is_released(name):
+            yield _gone(base.subject(name), folder)
+
+
+def _gone(subject: Subject, folder: DirectoryRegistry) -> SubjectReport:
+    rule = CORE_RULES["PSM001"]
+    what = "the subject was released, and its folder is not there any more; one that is retired keeps its versions"
+    place = str(folder.folder(subject.name))
+    return SubjectReport(
+        subject, "incompatible", findings=[make_finding(rule, Difference(rule.id, "", what), None, file=place)]
+    )
 
 
 def _of_subject(
-    folder: DirectoryRegistry, base: DirectoryRegistry | None, subject: Subject
+    folder: DirectoryRegistry, base: DirectoryRegistry | None, subject: Subject, promised: Subject
 ) -> Iterator[Question | SubjectReport]:
+    """``promised`` is the subject before the change: a promise that is lowered holds for the change that lowers it."""
     consumers = read_consumers(folder.folder(subject.name), subject)
+    notes: list[str] = []
+    if (subject.compatibility, subject.profile) != (promised.compatibility, promised.profile):
+        notes.append(
+            f"judged by {promised.compatibility} and profile {promised.profile}, as promised before this change; what"
+            " subject.toml says now holds for the next one"
+        )
+        subject = replace(subject, compatibility=promised.compatibility, profile=promised.profile)
     here = versions_in(folder, subject)
     released = here if base is None else released_in(base, subject.name)
     changed = _changed(folder, subject, here, released)
@@ -71,10 +96,10 @@ def _of_subject(
     if upcoming is not None:
         proposals.append(Proposal(upcoming, upcoming.where))
     if not proposals:
-        yield Question(subject, released, None, consumers)
+        yield Question(subject, released, None, consumers, notes=notes)
     for number, proposal in enumerate(proposals):
         # A version that was numbered in this very change is what the next proposal follows.
-        yield Question(subject, here[: len(released) + number], proposal, consumers)
+        yield Question(subject, here[: len(released) + number], proposal, consumers, notes=notes)
 
 
 def versions_of(registry: Registry, subject: str) -> list[Version]:

@@ -294,6 +294,31 @@ def test_a_released_version_that_is_gone_is_a_finding(repository: Repository) ->
     assert "v2.avsc is not there any more" in out
 
 
+def test_a_subject_whose_folder_is_gone_is_a_finding(repository: Repository) -> None:
+    repository.subject(V1)
+    repository.commit()
+    (repository.folder / "schemas/flights-value").rename(repository.folder / "schemas/departures-value")
+    for arguments in ((), ("--subject", "flights-value")):
+        code, out = repository.check("--against", "git:main", *arguments)
+        assert code == 1, out
+        assert "the subject was released, and its folder is not there any more" in out
+
+
+@pytest.mark.parametrize(("before", "now"), [("BACKWARD", "NONE"), ("BACKWARD_TRANSITIVE", "FORWARD")])
+def test_a_promise_that_is_lowered_holds_for_the_change_that_lowers_it(
+    repository: Repository, before: str, now: str
+) -> None:
+    repository.subject(V1, mode=before)
+    repository.commit()
+    repository.subject(proposal=schema("carrier", "dep_delay", "tailnum", "gate"), mode=now)
+    code, out = repository.check("--against", "git:main")
+    assert code == 1
+    assert f"judged by {before} and profile confluent, as promised before this change" in out
+    repository.git("add", "-A")
+    repository.git("commit", "-q", "-m", "lowered")
+    assert repository.check("--against", "git:main")[0] == 0
+
+
 def test_a_folder_that_the_revision_lacks_is_new(repository: Repository) -> None:
     repository.write("README", "")
     repository.commit()
