@@ -178,7 +178,7 @@ class Facts:
         for one in branches:
             others = tuple(deref(other) for other in branches if other is not one) if keyword == "oneOf" else ()
             facts = Facts((*rest, one), (*self.nots, *others), self.taken | taken)
-            nested = self.branch is not None and any(part is node for part in deref(self.branch).parts)
+            nested = self.branch is not None and any(inner is node for inner in _inside(self.branch))
             facts.branch = self.branch if nested else one
             if facts.types:
                 yield facts

@@ -150,6 +150,11 @@ class _Projection:
             inner = self._through(node.additional, elsewhere, at)
             if inner is not None:
                 out["additionalProperties"] = inner
+                # what is declared is no part of the map
+                others = {name: True for name in node.properties if name not in tree}
+                out["properties"] = {**out.get("properties", {}), **others}
+                if not out["properties"]:
+                    del out["properties"]
 
     def _arrays(self, node: Node, tree: dict[str, Tree], at: Keys, out: dict[str, Any]) -> None:
         items = None if node.items is None else self._through(node.items, tree, at)
@@ -212,7 +217,7 @@ class _Projection:
         """All of a node, open where it was closed; what it refers to goes into the definitions."""
         self._spend(node)
         if node.always is not None:
-            return node.always
+            return {} if node.always and not as_written else node.always  # true says that nothing is read
         if node.target and node.draft <= 7:
             return {"$ref": self._definition(node, as_written=as_written)}
         raw = node.raw

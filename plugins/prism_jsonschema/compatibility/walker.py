@@ -43,7 +43,7 @@ class _Walker(Shapes, Unions):
         self._spend(1 + len(writer.parts))
         self._seen.add(key)
         self._log.append(key)
-        if any(self._equality.same(reader, part) for part in writer.parts):
+        if reader.always is True or any(self._equality.same(reader, part) for part in writer.parts):
             return
         if kind == VALUE:
             self._emit(Meaning(reader, writer, True, place))
@@ -103,8 +103,6 @@ class _Walker(Shapes, Unions):
 
         if kind != PART:
             yield named("_meaning", lambda writer, place: self._emit(Meaning(reader, writer, False, place)))
-        if reader.always is True:
-            return
         yield named("_own", lambda writer, place: self._own(reader, writer, place))
         if reader.ref is not None:
             target = reader.ref

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,14 @@ from prismlib.contracts import check_consumer, derive_contract
 from prismlib.errors import ContractError, UnknownFieldError
 from tests.plugins.prism_jsonschema.schemas import schemas
 
-RICH = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = int(os.environ.get("PRISM_FUZZ", "0"))
+RICH = settings(
+    max_examples=FUZZ or 150,
+    derandomize=not FUZZ,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+"""The same examples each time; others with PRISM_FUZZ."""
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 

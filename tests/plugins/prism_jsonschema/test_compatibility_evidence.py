@@ -6,6 +6,7 @@ The judge is ``jsonschema``, a validator that has nothing to do with the code un
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import jsonschema
@@ -20,8 +21,10 @@ from prismlib.errors import SchemaParseError
 from tests.plugins.prism_jsonschema.schemas import evolved, guided, schemas
 
 FORMAT = JsonSchemaFormat()
+FUZZ = int(os.environ.get("PRISM_FUZZ", "0"))
 RICH = settings(
-    max_examples=200,
+    max_examples=FUZZ or 400,
+    derandomize=not FUZZ,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
 )

@@ -27,6 +27,6 @@ RULE = Rule(
 
 def check(pair: Property) -> str | None:
     """Whether by removal or by renaming."""
-    if pair.declared:
+    if pair.declared or pair.reader.always is True:  # true says that nothing is read
         return None
     return f"{pair.place.subject} is read, and the writer does not declare it"
