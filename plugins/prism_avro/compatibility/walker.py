@@ -41,7 +41,8 @@ _MAX_PAIRS: Final = 300_000
 def pairs(reader: Type, writer: Type, breaks: Callable[[Pair], bool]) -> Iterator[Pair]:
     """Everything that meets when ``reader`` reads what ``writer`` writes, save what nothing can be wrong with.
 
-    That is by far the most, and is passed over here: the same primitive, and fields of one name without aliases or two defaults that may differ.
+    That is by far the most, and is passed over here: what is the same on both sides, and fields of one name without aliases or
+    two defaults that may differ.
 
     Args:
         reader: its root.
@@ -97,7 +98,8 @@ class _Walk:
         if not _same_kind(reader, writer):
             yield Mismatched(reader, writer, place, branch=False)
             return
-        yield Met(reader, writer, place, around)
+        if not _alike(reader, writer):
+            yield Met(reader, writer, place, around)
         match reader, writer:
             case Record(), Record():
                 key = (id(reader), id(writer))
@@ -179,6 +181,22 @@ def _is_plain(reader: Type, writer: Type) -> bool:
             for one, other in zip(reader.branches, writer.branches, strict=True)
         )
     )
+
+
+def _alike(reader: Type, writer: Type) -> bool:
+    """Whether they are the same apart from their parts, which are pairs of their own."""
+    match reader, writer:
+        case Record(), Record():
+            return reader.name == writer.name and reader.annotation == writer.annotation
+        case Enum(), Enum():
+            return (
+                reader.name == writer.name
+                and reader.symbols == writer.symbols
+                and reader.annotation == writer.annotation
+            )
+        case (Array(), Array()) | (Map(), Map()):
+            return reader.annotation == writer.annotation
+    return False
 
 
 def _may_differ(reader: Field, writer: Field) -> bool:

@@ -9,6 +9,7 @@ from prism_avro.compatibility.pairs import Met, Place
 from prism_avro.names import shown
 from prism_avro.schema import Enum, Fixed, Primitive, Type, Union
 
+_encode: Final = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps makes an encoder each time
 _FAMILIES: Final = ("local-timestamp", "timestamp", "time")
 
 
@@ -26,7 +27,7 @@ def listed(names: list[str]) -> str:
 
 def json_text(value: Any) -> str:
     """A default in a sentence."""
-    return shown(json.dumps(value, ensure_ascii=False))
+    return shown(_encode(value))
 
 
 def unknown_symbols(reader: Enum, writer: Enum) -> list[str]:
