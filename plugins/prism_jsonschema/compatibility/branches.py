@@ -49,7 +49,7 @@ class Unions(Logic):
     def _branch(self, keyword: str, branches: Nodes, writer: Facts, place: Place) -> bool:
         """Find the branch that takes the writer's values; what is amiss inside it is found there."""
         several = len(branches) > 1
-        self._spend(3 * len(branches))
+        self._spend(6 * len(branches))
 
         def at(index: int) -> Place:
             return place.step(f"{keyword}/{index}") if several and _needs_name(branches) else place
