@@ -194,7 +194,9 @@ def _alike(reader: Type, writer: Type) -> bool:
                 and reader.symbols == writer.symbols
                 and reader.annotation == writer.annotation
             )
-        case (Array(), Array()) | (Map(), Map()):
+        case Array(), Array():
+            return reader.annotation == writer.annotation
+        case Map(), Map():
             return reader.annotation == writer.annotation
     return False
 
