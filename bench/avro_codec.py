@@ -22,7 +22,8 @@ import fastavro
 
 from prism_avro.decoder import AvroDecoder
 from prism_avro.encoder import AvroEncoder
-from prism_avro.schema import Record, parse
+from prism_avro.parsing import parse
+from prism_avro.schema import Record
 from prism_avro.subjects import SubjectSchema
 from prismlib.contracts.registry import RegisteredSchema
 from prismlib.errors import SchemaNotFoundError

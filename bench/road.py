@@ -34,6 +34,13 @@ from prism_elasticsearch.templates import events
 from prismlib.config.model import validate
 from prismlib.contracts.directory import DirectoryRegistry
 
+OTHERS = """\
+other benchmarks, which need no servers:
+  .venv/bin/python -m bench.contracts       schema checks: a cold start, a folder of a thousand subjects, one pair
+  .venv/bin/python -m bench.mapping         compiled mappings
+  .venv/bin/python -m bench.avro_codec      Avro decoding and encoding; and likewise protobuf_codec, json_codec
+  .venv/bin/python -m bench.embedded        the embedded log and document store
+"""
 SUBJECT = 'format = "{}"\ncompatibility = "NONE"\nowner = "bench"\ncontact = "bench@example.org"\n'
 EVENT = {"type": "object", "required": ["id", "kind", "time"]}
 ONE = """
@@ -199,7 +206,12 @@ def compare(road: Road, worker: int, contenders: list[str], rounds: int, screen:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench",
+        description=__doc__.partition("\n")[0],
+        epilog=OTHERS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])

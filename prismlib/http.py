@@ -3,8 +3,17 @@
 from __future__ import annotations
 
 import email.utils
+import ipaddress
 import re
 import time
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what goes to a host, by name or IP address, stays on this machine."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def retry_after_seconds(header: str | None) -> float | None:

@@ -65,7 +65,7 @@ def _primitive(schema: Primitive, value: Any) -> int | None:
     if isinstance(value, str):
         return 1 if kind == "string" else None
     if isinstance(value, bytes | bytearray):
-        return 1 if kind == "bytes" and not schema.logical else None
+        return 1 if kind == "bytes" and schema.logical != "decimal" else None
     if isinstance(value, dt.datetime):
         return 0 if schema.logical.startswith("timestamp") else None
     if isinstance(value, dt.date):

@@ -1,4 +1,4 @@
-"""Entry point of the Avro plugin; fastavro is imported only when a stage is made."""
+"""Entry point of the Avro plugin. No client library is needed; what generates code is imported when a stage is made."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from prismlib.config.model import Model
-from prismlib.errors import ConfigError
 from prismlib.plugin.hookspecs import BuildContext, StageSpec, hookimpl
 
 if TYPE_CHECKING:
@@ -32,23 +31,15 @@ class AvroConfig(Model):
 
 
 def _decoder(config: AvroConfig, context: BuildContext) -> AvroDecoder:
-    try:
-        from prism_avro.decoder import build_decoder  # noqa: PLC0415  # the client library stays out until needed
-    except ImportError as error:
-        raise _not_installed(error) from error
+    from prism_avro.decoder import build_decoder  # noqa: PLC0415  # what generates code stays out until needed
+
     return build_decoder(config, context)
 
 
 def _encoder(config: AvroConfig, context: BuildContext) -> AvroEncoder:
-    try:
-        from prism_avro.encoder import build_encoder  # noqa: PLC0415  # the client library stays out until needed
-    except ImportError as error:
-        raise _not_installed(error) from error
+    from prism_avro.encoder import build_encoder  # noqa: PLC0415  # what generates code stays out until needed
+
     return build_encoder(config, context)
-
-
-def _not_installed(error: ImportError) -> ConfigError:
-    return ConfigError(f'type = "avro" needs {error.name}: install prism-pipeline[avro]')
 
 
 @hookimpl

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from prism_avro.schema import Array, Map, Record, Type, Union
 from prismlib.errors import UnknownFieldError
-from prismlib.stages import FieldSet
+
+if TYPE_CHECKING:  # prism-check-schema comes this way, and has no time for all the stages
+    from prismlib.stages import FieldSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +46,20 @@ def project(reads: FieldSet) -> Projection:
     )
 
 
-def check_reads(reader: Record, reads: FieldSet, where: str) -> None:
+def check_reads(reader: Type, reads: FieldSet, where: str) -> None:
     """See that every path names something in the reader schema.
 
     Raises:
         UnknownFieldError: one does not; names the nearest field.
     """
     for path in sorted(reads - {"*"}):
-        here: list[Record] = [reader]
+        here = list(_records([reader]))
         for name in path.split("."):
             known = [field.name for record in here for field in record.fields]
             found = [field.type for record in here for field in record.fields if field.name == name]
             if not found:
+                import difflib  # noqa: PLC0415  # only a mistake pays for it
+
                 near = difflib.get_close_matches(name, known, n=1)
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise UnknownFieldError(f"reads {path!r}, and {where} has no field {name!r} there{hint}", path=path)

@@ -2,7 +2,8 @@
 
 Rules: https://avro.apache.org/docs/1.12.0/specification/#schema-resolution. Two choices where it leaves room: named types
 match by their name without namespace or by an alias, and in a union of the reader a branch of the very type that was
-written comes before one that it could be promoted to, so that a long never becomes a float by the order of branches.
+written comes before one that it could be promoted to, so that a long never becomes a float by the order of branches. Of several
+records that match by their short names only, the first is taken that can read what is written.
 
 A field that is not read need not resolve: it is skipped as it was written. A branch of the writer's union, or a symbol of
 its enum, for which the reader has no place makes only those records unreadable that hold it.
@@ -11,22 +12,24 @@ its enum, for which the reader has no place makes only those records unreadable 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from prism_avro.defaults import default_of
 from prism_avro.projection import Projection
-from prism_avro.schema import Array, Enum, Field, Fixed, Map, Primitive, Record, Type, Union, describe, short_name
-
-_PROMOTIONS: Final = {
-    ("int", "long"),
-    ("int", "float"),
-    ("int", "double"),
-    ("long", "float"),
-    ("long", "double"),
-    ("float", "double"),
-    ("string", "bytes"),
-    ("bytes", "string"),
-}
+from prism_avro.schema import (
+    PROMOTIONS,
+    Array,
+    Enum,
+    Field,
+    Fixed,
+    Map,
+    Primitive,
+    Record,
+    Type,
+    Union,
+    describe,
+    short_name,
+)
 
 
 class UnresolvableError(Exception):
@@ -137,7 +140,7 @@ class _Resolver:
         if isinstance(writer, Union):
             return self._writer_union(writer, reader, projection, path)
         if isinstance(reader, Union):
-            return self.resolve(writer, _branch(writer, reader, path), projection, path)
+            return self._reader_union(writer, reader, projection, path)
         if not _same_kind(writer, reader):
             raise UnresolvableError(path, f"is written as {describe(writer)} and read as {describe(reader)}")
         match writer, reader:
@@ -163,6 +166,24 @@ class _Resolver:
         if all(isinstance(branch, Unreadable) for branch in branches):
             raise UnresolvableError(path, f"is written as {describe(writer)} and read as {describe(reader)}")
         return ReadUnion(tuple(branches))
+
+    def _reader_union(self, writer: Type, reader: Union, projection: Projection, path: str) -> Plan:
+        """The branch of the very type, or the first of those that match which can read ``writer``."""
+        matching = sorted(
+            (branch for branch in reader.branches if _same_kind(writer, branch)),
+            key=lambda branch: _distance(writer, branch),
+        )
+        if not matching:
+            raise UnresolvableError(path, f"is written as {describe(writer)} and read as {describe(reader)}")
+        if _distance(writer, matching[0]) == 0:
+            return self.resolve(writer, matching[0], projection, path)
+        fault = None
+        for branch in matching:
+            try:
+                return self.resolve(writer, branch, projection, path)
+            except UnresolvableError as error:
+                fault = fault or error
+        raise fault or AssertionError("there is a branch that matches")
 
     def _record(self, writer: Record, reader: Record, projection: Projection, path: str) -> ReadRecord:
         key = (id(writer), id(reader), projection)
@@ -210,14 +231,6 @@ def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _branch(writer: Type, reader: Union, path: str) -> Type:
-    """The branch of the reader's union that reads ``writer``."""
-    matching = [branch for branch in reader.branches if _same_kind(writer, branch)]
-    if not matching:
-        raise UnresolvableError(path, f"is written as {describe(writer)} and read as {describe(reader)}")
-    return min(matching, key=lambda branch: _distance(writer, branch))
-
-
 def _distance(writer: Type, reader: Type) -> int:
     if isinstance(writer, Primitive) and isinstance(reader, Primitive):
         return int(writer.kind != reader.kind)
@@ -229,7 +242,7 @@ def _distance(writer: Type, reader: Type) -> int:
 def _same_kind(writer: Type, reader: Type) -> bool:
     """Whether the two match as far as Avro compares them without looking inside."""
     if isinstance(writer, Primitive) and isinstance(reader, Primitive):
-        return writer.kind == reader.kind or (writer.kind, reader.kind) in _PROMOTIONS
+        return writer.kind == reader.kind or (writer.kind, reader.kind) in PROMOTIONS
     if isinstance(writer, Fixed) and isinstance(reader, Fixed):
         return writer.size == reader.size and _same_name(writer, reader)
     if isinstance(writer, Record) and isinstance(reader, Record):

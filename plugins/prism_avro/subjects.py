@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from prism_avro.schema import Record, Type, describe, parse
+from prism_avro.parsing import parse
+from prism_avro.schema import Record, Type, describe
 from prismlib.contracts.registry import RegisteredSchema, Registry, resolve_references
 from prismlib.errors import ConfigError, SchemaNotFoundError
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import ipaddress
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from prismlib.errors import ConfigError
+from prismlib.http import is_loopback
 
 # No part of a url that cannot be read is repeated: it may hold a password in an unexpected place.
 _NO_ADDRESS = "url: one of its addresses is none; write each like https://registry.example.org:8081"
@@ -37,10 +37,7 @@ class Address:
     @property
     def is_loopback(self) -> bool:
         """Whether it stays on this machine."""
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost" or self.host.endswith(".localhost")
+        return is_loopback(self.host)
 
 
 @dataclass(frozen=True, slots=True)

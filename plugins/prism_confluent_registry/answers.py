@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, NoReturn
+from typing import Any, Literal, NoReturn, get_args
 
 from prism_confluent_registry.connection import Answer, Connection
-from prismlib.contracts.registry import FormatName, Reference, RegisteredSchema
+from prismlib.contracts.registry import FORMATS, MAX_NUMBER, Details, Reference, RegisteredSchema
+from prismlib.contracts.subject import Compatibility
+from prismlib.contracts.usage import Usage
 from prismlib.errors import (
     ContractError,
     IncompatibleSchemaError,
@@ -13,14 +15,6 @@ from prismlib.errors import (
     SchemaNotFoundError,
     SchemaParseError,
 )
-
-MAX_NUMBER: Final = 2**31 - 1
-"""The highest id and version: registries keep both in four bytes with a sign."""
-
-TYPES: Final[dict[FormatName, str]] = {"avro": "AVRO", "protobuf": "PROTOBUF", "jsonschema": "JSON"}
-"""What the interface calls our formats."""
-
-_FORMATS: Final[dict[str, FormatName]] = {name: fmt for fmt, name in TYPES.items()}
 
 
 class _UnfitError(Exception):
@@ -46,15 +40,15 @@ def schema_from(
     body = answer.body
     try:
         kind = _text(body, "schemaType", "AVRO")
-        if kind not in _FORMATS:
+        if kind not in FORMATS:
             raise SchemaParseError(
-                f"{answer.url} answers {asked} with a schema of the type {kind[:40]!r}; known are {', '.join(_FORMATS)}"
+                f"{answer.url} answers {asked} with a schema of the type {kind[:40]!r}; known are {', '.join(FORMATS)}"
             )
         return RegisteredSchema(
             id=_number(body, "id", 0) if schema_id is None else schema_id,
             subject=subject,
             version=_number(body, "version", 1) if version is None else version,
-            format=_FORMATS[kind],
+            format=FORMATS[kind],
             text=_text(body, "schema"),
             references=tuple(_reference(one) for one in _list(body, "references")),
         )
@@ -95,6 +89,47 @@ def number_from(answer: Answer, asked: str, key: Literal["id", "version"]) -> in
         raise unfit(answer, asked, str(error)) from None
 
 
+def level_from(answer: Answer, asked: str) -> Compatibility:
+    """A compatibility level. Raises RegistryUnavailableError."""
+    try:
+        level = _text(answer.body, "compatibilityLevel")
+    except _UnfitError as error:
+        raise unfit(answer, asked, str(error)) from None
+    known: tuple[Compatibility, ...] = get_args(Compatibility)
+    for one in known:
+        if level == one:
+            return one
+    raise unfit(answer, asked, f"the level {level[:40]!r} is none of {', '.join(known)}")
+
+
+def details_from(answer: Answer) -> Details:
+    """What stands beside a schema, in the answers of registries that tell it."""
+    body = answer.body if isinstance(answer.body, dict) else {}
+    moment, metadata, guid = body.get("ts"), body.get("metadata"), body.get("guid")
+    return Details(
+        moment if type(moment) is int else None,
+        metadata if isinstance(metadata, dict) else None,
+        guid if isinstance(guid, str) else None,
+    )
+
+
+def usage_from(answer: Answer, asked: str) -> list[Usage]:
+    """What was told of a subject. Raises RegistryUnavailableError."""
+    try:
+        return [
+            Usage(
+                _text(one, "consumer"),
+                _text(one, "subject"),
+                _number(one, "version", 1),
+                tuple(str(field) for field in _list(one, "fields")),
+                int(one["at"]),
+            )
+            for one in _list(answer.body, None)
+        ]
+    except (_UnfitError, KeyError, TypeError, ValueError) as error:
+        raise unfit(answer, asked, str(error)) from None
+
+
 def unfit(answer: Answer, asked: str, why: str) -> RegistryUnavailableError:
     """For an answer that no registry of this interface gives."""
     return RegistryUnavailableError(
@@ -129,13 +164,14 @@ def refuse_schema(connection: Connection, answer: Answer, asked: str, subject: s
     """Raise what a status other than 200 means for a schema that was to be registered.
 
     Raises:
-        IncompatibleSchemaError: the subject's compatibility level forbids it.
+        IncompatibleSchemaError: the subject's compatibility level forbids it, or what it shall be is another schema.
         SchemaParseError: it is no schema, or imports what the registry does not know.
         RegistryUnavailableError: anything else.
     """
     said = connection.clean(_said(answer))
     found: type[ContractError] | None = None
-    if answer.status == 409 and _code(answer) >= 0:
+    # 42207, of imports: the version or the id is another schema's.
+    if (answer.status == 409 and _code(answer) >= 0) or _code(answer) == 42207:
         found = IncompatibleSchemaError
     elif _code(answer) == 42201 or is_not_found(answer):
         found = SchemaParseError

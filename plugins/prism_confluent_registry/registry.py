@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
 from urllib.parse import quote
@@ -12,9 +13,10 @@ from urllib.parse import quote
 import orjson
 
 from prism_confluent_registry.answers import (
-    MAX_NUMBER,
-    TYPES,
+    details_from,
     first_use,
+    is_not_found,
+    level_from,
     names_from,
     number_from,
     numbers_from,
@@ -22,14 +24,28 @@ from prism_confluent_registry.answers import (
     refuse_schema,
     schema_from,
     unfit,
+    usage_from,
 )
 from prism_confluent_registry.connection import Answer, Connection
-from prismlib.contracts.registry import FormatName, Reference, RegisteredSchema
-from prismlib.errors import RegistryUnavailableError, SchemaNotFoundError, SchemaParseError
+from prismlib.contracts.consumers import Consumer
+from prismlib.contracts.published import contract_subject, from_published, to_publish
+from prismlib.contracts.registry import (
+    MAX_NUMBER,
+    SCHEMA_TYPES,
+    Details,
+    FormatName,
+    Reference,
+    RegisteredSchema,
+)
+from prismlib.contracts.subject import Compatibility
+from prismlib.contracts.usage import Usage
+from prismlib.errors import IncompatibleSchemaError, RegistryUnavailableError, SchemaNotFoundError, SchemaParseError
 
 KEPT_SCHEMAS: Final = 10_000
 KEPT_CHARACTERS: Final = 32 << 20
 """Of schema texts and references: what a hostile registry could fill is bounded by size too."""
+
+_USAGE: Final = "/prism/usage"
 
 
 class ConfluentRegistry:
@@ -48,6 +64,7 @@ class ConfluentRegistry:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._kept = _Kept()
+        self._no_usage = False
 
     def __repr__(self) -> str:
         return f"ConfluentRegistry({self._connection.name!r})"
@@ -104,19 +121,131 @@ class ConfluentRegistry:
 
         The text in the answer is the registry's, which may write the same schema another way.
         """
-        asked = f"/subjects/{self._quoted(subject)}"
-        body: dict[str, object] = {"schema": text}
-        if schema_format != "avro":  # left out for Avro, as Confluent's clients do: the oldest registries know no other
-            body["schemaType"] = TYPES[schema_format]
-        if references:
-            body["references"] = [{"name": r.name, "subject": r.subject, "version": r.version} for r in references]
+        return self._register(subject, _body(schema_format, text, references))
+
+    # --- the contract side ---------------------------------------------------------------------------------------------
+
+    def compatibility(self, subject: str) -> Compatibility:
+        """The level that counts for a subject, there or not: its own, or else the one of all."""
         until = self._connection.until()
-        try:
-            answer = self._connection.ask("POST", f"{asked}/versions", body, until=until)
-        except orjson.JSONEncodeError as error:
-            raise SchemaParseError(f"the schema for {subject!r} holds text that is no Unicode: {error}") from error
+        asked = f"/config/{self._quoted(subject)}?defaultToGlobal=true"
+        answer = self._connection.ask("GET", asked, until=until)
+        if is_not_found(answer):  # older registries do not know the parameter
+            asked = "/config"
+            answer = self._connection.ask("GET", asked, until=until)
         if answer.status != 200:
-            refuse_schema(self._connection, answer, f"{asked}/versions", subject)
+            refuse(self._connection, answer, asked)
+        return level_from(answer, asked)
+
+    def set_compatibility(self, subject: str, level: Compatibility) -> None:
+        """Give a subject, there or not, a level of its own."""
+        asked = f"/config/{self._quoted(subject)}"
+        answer = self._connection.ask("PUT", asked, {"compatibility": level})
+        if answer.status != 200:
+            refuse(self._connection, answer, asked)
+
+    def consumers(self, subject: str) -> Sequence[Consumer]:
+        """The contracts on a subject, sorted by name; with what workers said, where the registry keeps that."""
+        prefix = contract_subject(subject, "")
+        asked = f"/subjects?subjectPrefix={quote(prefix, safe='')}"
+        names = [one for one in names_from(self._get(asked), asked) if one.startswith(prefix) and one != prefix]
+        if not names:
+            return ()
+        seen: dict[str, int] = {}
+        for usage in self.usage(subject):
+            seen[usage.consumer] = max(usage.at_ms, seen.get(usage.consumer, 0))
+        found = []
+        for name in names:
+            asked = f"/subjects/{self._quoted(name)}/versions/latest"
+            answer = self._get(asked)
+            schema = schema_from(answer, asked, name)
+            properties = (details_from(answer).metadata or {}).get("properties")
+            consumer = from_published(
+                subject, name, schema.format, schema.text, properties if isinstance(properties, dict) else None
+            )
+            found.append(consumer.read_at(seen.get(consumer.name)))
+        return found
+
+    def publish_contract(self, consumer: Consumer, schema_format: FormatName) -> RegisteredSchema:
+        """Register a contract; one that is there already is returned as it is."""
+        contract = to_publish(consumer, schema_format)
+        if self.compatibility(contract.subject) != "NONE":
+            self.set_compatibility(contract.subject, "NONE")
+        body = _body(schema_format, contract.text, ())
+        body["metadata"] = {"properties": dict(contract.properties)}
+        return self._register(contract.subject, body)
+
+    def details(self, subject: str, version: int) -> Details:
+        """When a version was registered, its metadata and GUID, where the registry tells."""
+        return details_from(self._get(f"/subjects/{self._quoted(subject)}/versions/{version}"))
+
+    def report_usage(self, usage: Usage) -> bool:
+        """Tell what a consumer read; False where the registry does not want to know, which is asked once."""
+        if self._no_usage:
+            return False
+        body = {
+            "consumer": usage.consumer,
+            "subject": usage.subject,
+            "version": usage.version,
+            "fields": list(usage.fields),
+            "at": usage.at_ms,
+        }
+        answer = self._connection.ask("POST", _USAGE, body)
+        if answer.status == 200:
+            return True
+        if is_not_found(answer):
+            refuse(self._connection, answer, _USAGE)
+        self._no_usage = True
+        return False
+
+    def usage(self, subject: str) -> Sequence[Usage]:
+        """What was told of a subject, the newest first; none where the registry keeps none."""
+        asked = f"{_USAGE}/{self._quoted(subject)}"
+        if self._no_usage:
+            return ()
+        answer = self._connection.ask("GET", asked)
+        if answer.status == 200:
+            return usage_from(answer, asked)
+        self._no_usage = True
+        return ()
+
+    @contextmanager
+    def importing(self, subject: str) -> Iterator[None]:
+        """While the block runs, versions of the subject are taken as they are, and nothing else is."""
+        asked = f"/mode/{self._quoted(subject)}"
+        answer = self._connection.ask("PUT", asked, {"mode": "IMPORT"})
+        if answer.status != 200:
+            refuse(self._connection, answer, asked)
+        try:
+            yield
+        finally:
+            answer = self._connection.ask("DELETE", asked)
+            if answer.status != 200:
+                refuse(self._connection, answer, asked)
+
+    def put(self, schema: RegisteredSchema, details: Details) -> None:
+        """Take a version with its id; one that is there already stays."""
+        body = _body(schema.format, schema.text, schema.references)
+        body |= {"id": schema.id, "version": schema.version}
+        if details.metadata is not None:
+            body["metadata"] = details.metadata
+        if details.guid is not None:
+            body["guid"] = details.guid
+        asked = f"/subjects/{self._quoted(schema.subject)}/versions"
+        answer = self._post(asked, body, schema.subject, self._connection.until())
+        found = number_from(answer, asked, "id")
+        if found != schema.id:
+            raise IncompatibleSchemaError(
+                f"{answer.url}: {schema.subject} version {schema.version} got the id {found}, not {schema.id}: "
+                "this registry does not take ids from elsewhere"
+            )
+
+    # --- asking --------------------------------------------------------------------------------------------------------
+
+    def _register(self, subject: str, body: dict[str, object]) -> RegisteredSchema:
+        asked = f"/subjects/{self._quoted(subject)}"
+        until = self._connection.until()
+        answer = self._post(f"{asked}/versions", body, subject, until)
         schema_id = number_from(answer, f"{asked}/versions", "id")
         # Where several servers are one registry, the one that is asked now may learn of the new version a moment later.
         answer = self._connection.ask("POST", asked, body, until=until, later={404})
@@ -127,6 +256,15 @@ class ConfluentRegistry:
         if found.id != schema_id:
             raise unfit(answer, asked, f"the id is {found.id}, and registering it gave {schema_id}")
         return found
+
+    def _post(self, asked: str, body: dict[str, object], subject: str, until: float) -> Answer:
+        try:
+            answer = self._connection.ask("POST", asked, body, until=until)
+        except orjson.JSONEncodeError as error:
+            raise SchemaParseError(f"the schema for {subject!r} holds text that is no Unicode: {error}") from error
+        if answer.status != 200:
+            refuse_schema(self._connection, answer, asked, subject)
+        return answer
 
     def _version(self, subject: str, version: int, until: float | None = None) -> RegisteredSchema:
         kept = self._kept.get((subject, version))
@@ -156,6 +294,15 @@ class ConfluentRegistry:
         except UnicodeEncodeError:
             pass
         raise SchemaNotFoundError(f"{self._connection.name}: {subject!r} cannot be the name of a subject")
+
+
+def _body(schema_format: FormatName, text: str, references: Sequence[Reference]) -> dict[str, object]:
+    body: dict[str, object] = {"schema": text}
+    if schema_format != "avro":  # left out for Avro, as Confluent's clients do: the oldest registries know no other
+        body["schemaType"] = SCHEMA_TYPES[schema_format]
+    if references:
+        body["references"] = [{"name": r.name, "subject": r.subject, "version": r.version} for r in references]
+    return body
 
 
 class _Kept:

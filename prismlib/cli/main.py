@@ -1,41 +1,30 @@
-"""The ``prism`` command: finds subcommands, and turns every end into one exit code.
-
-| code | meaning |
-| --- | --- |
-| 0 | done |
-| 1 | a finding: incompatible, stale, lagging |
-| 2 | wrong usage or configuration |
-| 3 | could not decide, could not reach, refused, fatal or internal error |
-| 130 | interrupted |
-"""
+"""The ``prism`` command: finds subcommands."""
 
 from __future__ import annotations
 
 import difflib
 import importlib
 import logging
-import os
 import sys
-import traceback
 from collections.abc import Sequence
 from importlib import metadata
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
-from prismlib.cli.app import App, pass_app, print_error
-from prismlib.errors import ConfigError, PrismError
+from prismlib.cli.app import App, pass_app
+from prismlib.cli.ends import run_to_its_end
 
 COMMANDS = {
     "check": "prismlib.cli.check:check",
     "dead-letters": "prismlib.cli.dead_letters:dead_letters",
     "plugins": "prismlib.cli.plugins:plugins",
     "run": "prismlib.cli.run:run",
+    "schema": "prismlib.cli.schema:schema",
+    "serve": "prismlib.cli.serve:serve",
     "setup": "prismlib.cli.setup:setup",
 }
 """The core's own commands, imported when they are asked for. Plugins add theirs with the hook ``prism_commands``."""
-
-INTERRUPTED = 130
 
 
 class PrismGroup(click.Group):
@@ -119,39 +108,9 @@ def execute(arguments: Sequence[str]) -> int:
     """Run one command.
 
     Returns:
-        The exit code, as in the table of this module.
+        The exit code, as in the table of :mod:`prismlib.cli.ends`.
     """
-    app = App()
-    try:
-        # Not prism.main, which would take a broken pipe for exit code 1, a finding.
-        with prism.make_context("prism", list(arguments), obj=app) as context:
-            result: Any = prism.invoke(context)
-        sys.stdout.flush()
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    except click.ClickException as error:
-        error.show()
-        return ConfigError.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("interrupted", err=True)
-        return INTERRUPTED
-    except PrismError as error:
-        if app.debug:
-            traceback.print_exc()
-        print_error(str(error))
-        return error.exit_code
-    except BrokenPipeError:
-        # The reader of the pipe, such as `head`, has seen enough. Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:  # noqa: BLE001  # the last resort: nobody else will tell the user
-        if app.debug:
-            traceback.print_exc()
-        text = " ".join(str(error).split())
-        hint = "" if app.debug else "; `prism --debug ...` shows where"
-        print_error(f"internal error, please report it: {type(error).__name__}: {text}{hint}")
-        return PrismError.exit_code
-    return result if isinstance(result, int) else 0
+    return run_to_its_end(prism, "prism", arguments, App(), broken_pipe=0)
 
 
 def main() -> NoReturn:

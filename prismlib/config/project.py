@@ -145,6 +145,23 @@ class ObjectStoreConfig(Model):
     url: Text = "file:.prism/objects"
 
 
+class ServeConfig(Model):
+    """The server of ``prism serve``. Without tokens it serves this machine alone.
+
+    Attributes:
+        host: address to listen on; another one than a loopback address needs ``read_token`` or ``write_token``.
+        port: to listen on; 0 takes any that is free.
+        read_token: for whoever may read; also what workers report what they read with.
+        write_token: for whoever may read, register, delete, and change levels and modes. Without it, and with
+            ``read_token``, nobody may.
+    """
+
+    host: Text = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8081
+    read_token: Secret | None = None
+    write_token: Secret | None = None
+
+
 class ProjectConfig(Model):
     """One per repository, in its root; without one, the defaults apply. Relative paths start at its folder.
 
@@ -156,6 +173,7 @@ class ProjectConfig(Model):
         subjects: what this repository produces or consumes.
         statistics: daily aggregations.
         object_store: where computed days are kept.
+        serve: the server of ``prism serve``.
     """
 
     registry: RegistryConfig = RegistryConfig()
@@ -165,6 +183,7 @@ class ProjectConfig(Model):
     subjects: Annotated[tuple[SubjectEntry, ...], Field(alias="subject", strict=False)] = ()
     statistics: Annotated[tuple[StatisticsEntry, ...], Field(strict=False)] = ()
     object_store: ObjectStoreConfig = ObjectStoreConfig()
+    serve: ServeConfig = ServeConfig()
     _base: Path = PrivateAttr(default=Path())
     _path: Path | None = PrivateAttr(default=None)
 
@@ -190,20 +209,25 @@ def find_project(folder: Path) -> Path | None:
     return next((f / FILE_NAME for f in (folder, *folder.parents) if (f / FILE_NAME).is_file()), None)
 
 
-def load_project(folder: Path) -> ProjectConfig:
+def load_project(folder: Path, environ: Mapping[str, str] | None = None) -> ProjectConfig:
     """The project that ``folder`` belongs to, with the environment's overrides; defaults where there is no file.
 
     ``PRISM_REGISTRY_URL``, ``PRISM_REGISTRY_TOKEN``, ``PRISM_STORAGE_PATH`` and ``PRISM_OBJECT_STORE_URL`` come before
     the keys of the file.
 
+    Args:
+        folder: in the repository.
+        environ: the environment; None for the process's own.
+
     Raises:
         ConfigError: one line for everything that is wrong with it.
     """
+    environ = os.environ if environ is None else environ
     path = find_project(folder)
     data = read_toml(path) if path else {}
-    _replace_registry(data, os.environ)
+    _replace_registry(data, environ)
     for table, key in (("registry", "url"), ("registry", "token"), ("storage", "path"), ("object_store", "url")):
-        _override(data, table, key, os.environ)
+        _override(data, table, key, environ)
     where = str(path or "the environment")
     project = validate(ProjectConfig, data, where)
     if project.registry.scheme is None:

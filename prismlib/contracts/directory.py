@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from prismlib.contracts.fingerprint import canonical, schema_id
+from prismlib.contracts.fingerprint import canonical, check_form, schema_id
 from prismlib.contracts.registry import RegisteredSchema
 from prismlib.contracts.subject import SUFFIXES, Subject, read_subject
 from prismlib.errors import (
@@ -32,9 +32,12 @@ from prismlib.errors import (
 _VERSION_FILE: Final = re.compile(r"v([1-9][0-9]{0,8})(\.avsc|\.proto|\.json)")
 _ALMOST_VERSION_FILE: Final = re.compile(r"v\.?[0-9]+\.(avsc|proto|json)", re.IGNORECASE)
 
+_ELSEWHERE: Final = frozenset("/\\:")
+"""What would lead out of the folder."""
+
 
 def _may_be_subject(name: str) -> bool:
-    return bool(name) and name[0] != "." and not any(c in "/\\:" or not c.isprintable() for c in name)
+    return bool(name) and name[0] != "." and name.isprintable() and not _ELSEWHERE.intersection(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +116,38 @@ class DirectoryRegistry:
         with self._lock:
             return self._versions(subject)
 
+    def texts(self, subject: Subject) -> Sequence[str]:
+        """The texts of all released versions, from version 1 on; none of a subject that has none.
+
+        For checks, which go through a whole folder and ask for no ids: reads each file anew and keeps nothing. Raises as
+        ``versions`` and ``version`` do.
+        """
+        texts = []
+        for number in self._released(subject.name):
+            path = self.path_of(subject, f"v{number}")
+            texts.append(_read_text(path, subject))
+            check_form(subject.format, texts[-1], str(path))
+        return texts
+
     def subjects(self) -> Sequence[str]:
         """All subjects with a released version, sorted; their files are not read. A hidden folder is no subject."""
-        return [name for name in self._names(self._root) if any(map(_VERSION_FILE.fullmatch, self._files(name)))]
+        return [name for name in self._names(self._root) if self.is_released(name)]
+
+    def is_released(self, subject: str) -> bool:
+        """Whether it has a released version; its files are not read."""
+        return any(map(_VERSION_FILE.fullmatch, self._files(subject)))
+
+    def all_subjects(self) -> Sequence[str]:
+        """All folders with a ``subject.toml``, those without a released version among them, sorted."""
+        return [name for name in self._names(self._root) if (self._root / name / "subject.toml").exists()]
+
+    def folder(self, subject: str) -> Path:
+        """The folder of a subject, there or not. Raises SchemaNotFoundError for what cannot be a subject."""
+        return self._folder(subject)
+
+    def path_of(self, subject: Subject, stem: str) -> Path:
+        """The file of one of its schemas: ``v3``, or ``next`` for the proposal; there or not."""
+        return self._folder(subject.name) / f"{stem}{SUFFIXES[subject.format]}"
 
     def subject(self, subject: str) -> Subject:
         """The ``subject.toml`` of a subject, read anew.
@@ -157,6 +189,15 @@ class DirectoryRegistry:
             raise RegistryUnavailableError(f"{folder}: the subject cannot be read: {error.strerror}") from error
 
     def _versions(self, subject: str) -> list[int]:
+        numbers = self._released(subject)
+        if not numbers:
+            known = ", ".join(self.subjects()) or "none"
+            raise SchemaNotFoundError(
+                f"{self._folder(subject)}: no released version of {subject!r}; subjects with one are {known}"
+            )
+        return numbers
+
+    def _released(self, subject: str) -> list[int]:
         names = self._files(subject)
         numbers: dict[int, str] = {}
         for name in sorted(names):
@@ -171,11 +212,6 @@ class DirectoryRegistry:
                     f"{self._folder(subject)}: both {numbers[number]} and {name} claim to be version {number}; remove one"
                 )
             numbers[number] = name
-        if not numbers:
-            known = ", ".join(self.subjects()) or "none"
-            raise SchemaNotFoundError(
-                f"{self._folder(subject)}: no released version of {subject!r}; subjects with one are {known}"
-            )
         for expected, number in enumerate(sorted(numbers), 1):
             if expected != number:
                 raise ConfigError(
@@ -189,18 +225,8 @@ class DirectoryRegistry:
         known = self._entries.get((subject.name, version))
         if known is not None:
             return known
-        path = self._root / subject.name / f"v{version}{SUFFIXES[subject.format]}"
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise ConfigError(
-                f"{path}: no such file, although subject.toml says format = {subject.format!r}; "
-                f"version {version} has another extension: correct one of the two"
-            ) from None
-        except UnicodeDecodeError as error:
-            raise SchemaParseError(f"{path}: not UTF-8 text: {error}; save it as UTF-8") from error
-        except OSError as error:
-            raise RegistryUnavailableError(f"{path}: cannot be read: {error.strerror}") from error
+        path = self.path_of(subject, f"v{version}")
+        text = _read_text(path, subject)
         references = tuple(subject.references.get(f"v{version}", ()))
         form = canonical(subject.format, text, references, str(path))
         number = schema_id(form)
@@ -237,3 +263,18 @@ class DirectoryRegistry:
                     broken = broken or error
         self._scanned = True
         return broken
+
+
+def _read_text(path: Path, subject: Subject) -> str:
+    """The text of a released version."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"{path}: no such file, although subject.toml says format = {subject.format!r}; "
+            f"version {path.stem.removeprefix('v')} has another extension: correct one of the two"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise SchemaParseError(f"{path}: not UTF-8 text: {error}; save it as UTF-8") from error
+    except OSError as error:
+        raise RegistryUnavailableError(f"{path}: cannot be read: {error.strerror}") from error

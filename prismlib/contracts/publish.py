@@ -36,7 +36,7 @@ def publish(source: Registry, target: Registry | WritableRegistry, subjects: Ite
         raise ConfigError(f"{target!r} takes no schemas; name a registry over HTTP, for instance in PRISM_REGISTRY_URL")
     published: dict[tuple[str, int], RegisteredSchema] = {}
     newest: dict[str, int] = {}
-    for schema in _InOrder(source).all(subjects):
+    for schema in in_order(source, subjects):
         references = [replace(one, version=published[one.subject, one.version].version) for one in schema.references]
         where = f"subject {schema.subject} version {schema.version}"
         try:
@@ -53,9 +53,18 @@ def publish(source: Registry, target: Registry | WritableRegistry, subjects: Ite
     return list(published.values())
 
 
-class _InOrder:
-    """Goes through versions so that each comes once, after what must be there before it."""
+def in_order(source: Registry, subjects: Iterable[str]) -> Iterator[RegisteredSchema]:
+    """Every released version of some subjects, and of what they import, each once, after what must be there before it.
 
+    Raises:
+        ContractError: versions import each other in a circle.
+        SchemaNotFoundError: the source has no such subject, or not what one imports.
+        RegistryUnavailableError: the source does not answer.
+    """
+    return _InOrder(source).all(subjects)
+
+
+class _InOrder:
     def __init__(self, source: Registry) -> None:
         self._source = source
         self._versions: dict[str, Sequence[int]] = {}

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    from prismlib.contracts.consumers import Consumer
+    from prismlib.contracts.subject import Compatibility
+    from prismlib.contracts.usage import Usage
 
 FormatName: TypeAlias = Literal["avro", "protobuf", "jsonschema"]
+
+SCHEMA_TYPES: Final[dict[FormatName, str]] = {"avro": "AVRO", "protobuf": "PROTOBUF", "jsonschema": "JSON"}
+"""What Confluent's REST interface calls our formats."""
+FORMATS: Final[dict[str, FormatName]] = {name: fmt for fmt, name in SCHEMA_TYPES.items()}
+"""The reverse."""
+
+MAX_NUMBER: Final = 2**31 - 1
+"""The highest id and version: registries keep both in four bytes with a sign."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +57,14 @@ class RegisteredSchema:
     format: FormatName
     text: str
     references: Sequence[Reference] = ()
+
+
+class KnowsVersions(Protocol):
+    """The part of a :class:`Registry` that finds what a schema imports."""
+
+    def version(self, subject: str, version: int) -> RegisteredSchema:
+        """One released version."""
+        ...
 
 
 class Registry(Protocol):
@@ -111,7 +133,92 @@ class WritableRegistry(Protocol):
         ...
 
 
-def resolve_references(registry: Registry, schema: RegisteredSchema) -> dict[str, str]:
+@runtime_checkable
+class KeepsLevels(Protocol):
+    """Capability of a registry: it knows what a subject promises."""
+
+    def compatibility(self, subject: str) -> Compatibility:
+        """The level that counts for a subject, there or not: its own, or else the one of all. Raises ContractError."""
+        ...
+
+    def set_compatibility(self, subject: str, level: Compatibility) -> None:
+        """Give a subject, there or not, a level of its own. Raises ContractError."""
+        ...
+
+
+@runtime_checkable
+class KeepsContracts(Protocol):
+    """Capability of a registry: consumers' contracts are subjects of it (:mod:`prismlib.contracts.published`)."""
+
+    def consumers(self, subject: str) -> Sequence[Consumer]:
+        """The contracts on a subject, sorted by name; none where there are none.
+
+        Raises:
+            ContractError: one cannot be read, for then who would break is not known.
+        """
+        ...
+
+    def publish_contract(self, consumer: Consumer, schema_format: FormatName) -> RegisteredSchema:
+        """Register a contract; one that is there already is returned as it is. Raises as ``register``, and ConfigError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a registry knows of a version besides the schema; None for what it does not tell.
+
+    Attributes:
+        registered_ms: when, in ms since the epoch.
+        metadata: as it was registered.
+        guid: of the schema, for messages that are framed by it.
+    """
+
+    registered_ms: int | None = None
+    metadata: Mapping[str, Any] | None = None
+    guid: str | None = None
+
+
+@runtime_checkable
+class KnowsDetails(Protocol):
+    """Capability of a registry: it knows more of a version than its schema."""
+
+    def details(self, subject: str, version: int) -> Details:
+        """What it knows. Raises as ``version``."""
+        ...
+
+
+@runtime_checkable
+class ReportsUsage(Protocol):
+    """Capability of a registry: workers tell it what they read. Only our own has that; of others nothing is asked twice."""
+
+    def report_usage(self, usage: Usage) -> bool:
+        """Tell what a consumer read; False where the registry does not want to know. Raises RegistryUnavailableError."""
+        ...
+
+    def usage(self, subject: str) -> Sequence[Usage]:
+        """What was told of a subject, the newest first; none where the registry keeps none. Raises RegistryUnavailableError."""
+        ...
+
+
+@runtime_checkable
+class TakesImports(Protocol):
+    """Capability of a registry: versions of another one can be put in as they are there."""
+
+    def importing(self, subject: str) -> AbstractContextManager[None]:
+        """While the block runs, versions of the subject are taken as they are, and nothing else is. Raises ContractError."""
+        ...
+
+    def put(self, schema: RegisteredSchema, details: Details) -> None:
+        """Take a version with its id; one that is there already stays.
+
+        Raises:
+            IncompatibleSchemaError: the id or the version is taken by another schema; names it.
+            SchemaParseError, RegistryUnavailableError: as of ``register``.
+        """
+        ...
+
+
+def resolve_references(registry: KnowsVersions, schema: RegisteredSchema) -> dict[str, str]:
     """All schemas that ``schema`` imports, directly or not: name to text, imported ones before those that import them."""
     found: dict[str, str] = {}
 

@@ -6,29 +6,28 @@ somebody else was perhaps never type-checked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
-from prismlib.config.model import Model, validate
+from prismlib.config.model import validate
 from prismlib.config.pipeline import PipelineConfig
-from prismlib.contracts.registry import Registry
+from prismlib.contracts.registry import Registry, ReportsUsage
 from prismlib.errors import (
     ConfigError,
-    PluginLoadError,
     PluginNotFoundError,
-    PrismError,
-    UnknownFieldError,
 )
-from prismlib.plugin.hookspecs import Administration, BuildContext, StageSpec, StoreKind, StoreSpec, StreamReader
+from prismlib.plugin.hookspecs import Administration, StreamReader
 from prismlib.plugin.manager import Plugins
-from prismlib.runtime.given import NOTHING, GivenStages, check_stage
-from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedStage, located, raise_all, resolve
+from prismlib.runtime.building import Builder
+from prismlib.runtime.given import NOTHING, GivenStages
+from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedStage, located, resolve
 from prismlib.runtime.route import Route
 from prismlib.runtime.runner import Runner
 from prismlib.runtime.settings import RunnerSettings
-from prismlib.stages import Decoder, Encoder, InGroup, Normalizer, Sink, Source, Transactional
+from prismlib.runtime.usage import UsageRegistry, UsageReports
+from prismlib.stages import Decoder, Encoder, FieldSet, InGroup, Normalizer, Sink, Source, Transactional
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +40,7 @@ class Assembled:
         routes: by topic.
         sink: where documents go.
         dead_letters: where dead letters go; None when the sink is transactional and takes them itself.
+        usage: tells the registry what is read; None where it does not want to know.
     """
 
     settings: RunnerSettings
@@ -48,10 +48,11 @@ class Assembled:
     routes: Mapping[str, Route]
     sink: Sink
     dead_letters: Sink | None
+    usage: UsageReports | None = None
 
     def runner(self) -> Runner:
         """The runner of these stages; they can be run once."""
-        return Runner(self.settings, self.source, self.routes, self.sink, self.dead_letters)
+        return Runner(self.settings, self.source, self.routes, self.sink, self.dead_letters, self.usage)
 
 
 def assemble(
@@ -84,7 +85,7 @@ def assemble(
     """
     given.check(config)
     resolved = resolve(config, plugins, given)
-    builder = _Builder(plugins, config, worker, registry, storage, given)
+    builder = Builder(plugins, config, worker, registry, storage, given)
     source: Source = given.source if given.source is not None else builder.stage(resolved.source, role="source")
     sink, routes, dead_letters = _delivering(builder, resolved, given)
     if isinstance(sink, Transactional) and not isinstance(source, InGroup):
@@ -106,7 +107,51 @@ def assemble(
         accept_recreated=accept_recreated,
         until_idle=until_idle,
     )
-    return Assembled(settings, source, routes, sink, dead_letters)
+    return Assembled(settings, source, routes, sink, dead_letters, _usage(resolved, routes, registry))
+
+
+def _usage(resolved: ResolvedPipeline, routes: Mapping[str, Route], registry: Registry | None) -> UsageReports | None:
+    """What tells the registry what is read; None where it does not want to know, or nothing is read of a subject."""
+    reads: dict[str, tuple[str, frozenset[str]]] = {}
+    for route in resolved.routes:
+        subject = getattr(route.decode.settings, "subject", None) if route.decode else None
+        normalizer = routes[route.topic].normalizer
+        if normalizer is not None and isinstance(subject, str):
+            reads[route.topic] = subject, normalizer.reads
+    if not reads or not isinstance(registry, ReportsUsage):
+        return None
+    return UsageReports(cast("UsageRegistry", registry), resolved.config.name, reads)
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectRead:
+    """What one route reads of a subject: the fields of its contract.
+
+    Attributes:
+        topic: of the route.
+        subject: whose schemas its decoder reads.
+        reads: what its normalizer reads.
+    """
+
+    topic: str
+    subject: str
+    reads: FieldSet
+
+
+def subjects_read(resolved: ResolvedPipeline, plugins: Plugins) -> list[SubjectRead]:
+    """What a pipeline reads, route by route; a route that passes bodies through, or names no subject, reads no fields.
+
+    Raises:
+        ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
+    """
+    builder = Builder(plugins, resolved.config, "1", None, None)
+    found = []
+    for route in resolved.routes:
+        subject = getattr(route.decoder.settings, "subject", None)
+        if route.normalizer is not None and isinstance(subject, str):
+            normalizer: Normalizer = builder.stage(route.normalizer, topics=(route.topic,))
+            found.append(SubjectRead(route.topic, subject, normalizer.reads))
+    return found
 
 
 def administrations(
@@ -120,7 +165,7 @@ def administrations(
     Raises:
         ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
     """
-    builder = _Builder(plugins, resolved.config, "1", registry, storage)
+    builder = Builder(plugins, resolved.config, "1", registry, storage)
     found: dict[str, Administration] = {}
     for role, stage in resolved.sides.items():
         try:
@@ -162,7 +207,7 @@ def retry_stages(
     Raises:
         ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
     """
-    builder = _Builder(plugins, resolved.config, RETRY_WORKER, registry, storage)
+    builder = Builder(plugins, resolved.config, RETRY_WORKER, registry, storage)
     reader = builder.reader(resolved.source)
     sink, routes, dead_letters = _delivering(builder, resolved)
     return RetryStages(resolved.config, reader, routes, sink, dead_letters)
@@ -176,7 +221,7 @@ def reader(
     Raises:
         ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
     """
-    return _Builder(plugins, resolved.config, RETRY_WORKER, registry, storage).reader(resolved.source)
+    return Builder(plugins, resolved.config, RETRY_WORKER, registry, storage).reader(resolved.source)
 
 
 def whole_decoder(
@@ -193,7 +238,7 @@ def whole_decoder(
         ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
         ContractError: its schema cannot be had.
     """
-    builder = _Builder(plugins, resolved.config, RETRY_WORKER, registry, storage)
+    builder = Builder(plugins, resolved.config, RETRY_WORKER, registry, storage)
     decoder: Decoder = builder.stage(route.decoder, topics=(route.topic,), reads=frozenset({"*"}))
     return decoder
 
@@ -214,14 +259,14 @@ def fields_behind(
     """
     if route.normalizer is None:
         return frozenset()
-    builder = _Builder(plugins, resolved.config, RETRY_WORKER, registry, storage)
+    builder = Builder(plugins, resolved.config, RETRY_WORKER, registry, storage)
     normalizer: Normalizer = builder.stage(route.normalizer, topics=(route.topic,))
     uses = getattr(normalizer, "uses", ())
     return frozenset(use.field for use in uses if use.where.endswith(f": event.{field}"))
 
 
 def _delivering(
-    builder: _Builder, resolved: ResolvedPipeline, given: GivenStages = NOTHING
+    builder: Builder, resolved: ResolvedPipeline, given: GivenStages = NOTHING
 ) -> tuple[Sink, dict[str, Route], Sink | None]:
     """The sink, the routes to it, and where dead letters go beside a sink without transactions."""
     sink: Sink = given.sink if given.sink is not None else builder.stage(resolved.sink, role="sink")
@@ -239,7 +284,7 @@ def _place(resolved: ResolvedPipeline, side: Literal["source", "sink"]) -> str:
 
 
 def _dead_letters(
-    builder: _Builder, resolved: ResolvedPipeline, given: GivenStages, *, transactional: bool
+    builder: Builder, resolved: ResolvedPipeline, given: GivenStages, *, transactional: bool
 ) -> Sink | None:
     """Where dead letters go beside the sink; None for a sink with transactions, which takes them itself."""
     if transactional:
@@ -258,7 +303,7 @@ def _dead_letters(
     return builder.dead_letters(resolved.source)
 
 
-def _encoder(builder: _Builder, resolved: ResolvedPipeline, given: GivenStages, *, versioned: bool) -> Encoder | None:
+def _encoder(builder: Builder, resolved: ResolvedPipeline, given: GivenStages, *, versioned: bool) -> Encoder | None:
     """The encoder of all routes: what ``[sink] encode`` says, else plain JSON where nobody but the sink's owner reads it.
 
     That is a sink that keeps documents by id, or one that code brings. A stream has other readers, who must be told.
@@ -283,102 +328,3 @@ def _encoder(builder: _Builder, resolved: ResolvedPipeline, given: GivenStages, 
         "Encoder",
         builder.stage(ResolvedStage(spec, validate(spec.config_model, {"wire": "bare"}, where), where), role="sink"),
     )
-
-
-class _Builder:
-    """Calls factories, and checks what they return."""
-
-    def __init__(
-        self,
-        plugins: Plugins,
-        config: PipelineConfig,
-        worker: str,
-        registry: Registry | None,
-        storage: Path | None,
-        given: GivenStages = NOTHING,
-    ) -> None:
-        self.plugins = plugins
-        self._config = config
-        self._given = given
-        self._context = {
-            "pipeline": config.name,
-            "worker": worker,
-            "base": config.base,
-            "registry": registry,
-            "dead_letter_topic": config.dead_letter_topic,
-            "storage": storage or config.base / ".prism",
-        }
-
-    def name(self, spec: StageSpec | StoreSpec) -> str:
-        return f"the {spec.kind.replace('_', ' ')} {spec.name!r} of the plugin {self.plugins.owner(spec)}"
-
-    def stage(self, stage: ResolvedStage, **context: Any) -> Any:
-        return self.build(stage.spec, stage.settings, stage.where, **context)
-
-    def routes(self, routes: Sequence[ResolvedRoute], encoder: Encoder | None) -> dict[str, Route]:
-        built: dict[str, Route] = {}
-        problems: list[ConfigError] = []
-        for route in routes:
-            try:
-                built[route.topic] = self.route(route, encoder)
-            except ConfigError as error:
-                problems.append(error)
-        raise_all(problems)
-        return built
-
-    def route(self, route: ResolvedRoute, encoder: Encoder | None) -> Route:
-        topics = (route.topic,)
-        normalizer: Normalizer | None = self._given.normalizers.get(route.topic)
-        if normalizer is None and route.normalizer is not None:
-            normalizer = self.stage(route.normalizer, topics=topics)
-        decoder: Decoder | None = self._given.decoders.get(route.topic)
-        if decoder is None:
-            reads = frozenset() if normalizer is None else normalizer.reads
-            try:
-                decoder = self.stage(route.decoder, topics=topics, reads=reads)
-            except UnknownFieldError as error:
-                raise _by_its_keys(normalizer, error, route.decoder.where) from error
-        return Route(route.topic, decoder, normalizer, encoder)
-
-    def dead_letters(self, source: ResolvedStage) -> Sink:
-        lacks = (
-            "keeps no dead letters, which the sink needs beside it; choose another source, a sink with transactions, or run"
-            " the pipeline from code that gives dead_letters to prismlib.build_runner"
-        )
-        return cast("Sink", self._store("dead_letters", source, lacks))
-
-    def reader(self, source: ResolvedStage) -> StreamReader:
-        return cast(
-            "StreamReader", self._store("reader", source, "cannot read dead letters; read their topic by other means")
-        )
-
-    def _store(self, kind: StoreKind, source: ResolvedStage, lacks: str) -> Any:
-        try:
-            spec = self.plugins.store(kind, source.spec.name)
-        except PluginNotFoundError as error:
-            plugin = self.plugins.owner(source.spec)
-            raise PluginNotFoundError(f"{source.where}: the plugin {plugin} {lacks}") from error
-        return self.build(spec, source.settings, source.where)
-
-    def build(self, spec: StageSpec | StoreSpec, settings: Model, where: str, **context: Any) -> Any:
-        context = {"topics": self._config.topics, **self._context, **context}
-        try:
-            built = spec.factory(settings, BuildContext(**context))
-        except ConfigError as error:
-            raise (
-                error if str(error).startswith(str(self._config.path)) else located(where, error)
-            ) from error.__cause__
-        except PrismError:
-            raise
-        except Exception as error:
-            raise PluginLoadError(
-                f"{where}: {self.name(spec)} could not be made: {type(error).__name__}: {error}"
-            ) from error
-        check_stage(spec.kind, built, self.name(spec))
-        return built
-
-
-def _by_its_keys(normalizer: Normalizer | None, error: UnknownFieldError, where: str) -> ConfigError:
-    """The error, named by the keys of the mapping file that read the field, where the normalizer can tell."""
-    keys = [use.where for use in getattr(normalizer, "uses", ()) if use.field == error.path]
-    return ConfigError(f"{', '.join(keys)}: {str(error).removeprefix(f'{where}: ')}") if keys else error

@@ -29,6 +29,7 @@ from prismlib.runtime.retries import Backoff
 from prismlib.runtime.route import Destination, Prepared, Route, prepare
 from prismlib.runtime.settings import RunnerSettings
 from prismlib.runtime.transaction import TransactionalSink, TransactionDelivery
+from prismlib.runtime.usage import UsageReports
 from prismlib.runtime.writes import WritesDelivery
 from prismlib.stages import Seekable, Sink, Source, Transactional
 
@@ -59,6 +60,7 @@ class Runner:
         routes: Mapping[str, Route],
         sink: Sink,
         dead_letters: Sink | None = None,
+        usage: UsageReports | None = None,
     ) -> None:
         """Put the stages together; nothing is opened yet.
 
@@ -68,6 +70,7 @@ class Runner:
             routes: a route per topic.
             sink: where documents go.
             dead_letters: where dead letters go; None when the sink is transactional and takes them itself.
+            usage: tells the registry what is read; None where it does not want to know.
 
         Raises:
             StageContractError: the stages do not fit together.
@@ -84,6 +87,7 @@ class Runner:
         self._routes = routes
         self._sink = sink
         self._dead_letters = dead_letters
+        self._usage = usage
         self._progress = Progress()
         self._assignment = Assignment(settings, source, sink, self._progress)
         self._pauses = Pauses(source)
@@ -210,6 +214,8 @@ class Runner:
             raise StageContractError("a sink without transactions needs somewhere to put dead letters")
         self._assignment.delivery = self._delivery
         self._source.open(self._assignment)
+        if self._usage is not None:
+            self._usage.start()
         self._last_record = time.monotonic()
 
     def _close(self) -> None:
@@ -223,6 +229,8 @@ class Runner:
             self._sink.close()
             if self._dead_letters is not None:
                 self._dead_letters.close()
+            if self._usage is not None:
+                self._usage.close()
 
     def _schema_id(self, topic: str, value: bytes) -> int | None:
         return self._routes[topic].schema_id(value)
@@ -292,6 +300,9 @@ class Runner:
             delivery.accept(prepared)
             if prepared.stop is None:
                 self._pauses.works(batch.partition.stream)
+                if self._usage is not None:
+                    value = batch.values[-1]
+                    self._usage.saw(route.topic, None if value is None else route.schema_id(value))
                 return True
             row = len(prepared.batch)
             if self._settings.on_drift == "stop":

@@ -1,4 +1,4 @@
-"""The generated pages of ``docs/reference``: what the commands and the configuration models say of themselves.
+"""The generated pages of ``docs/reference``: what commands, configuration models and rules say of themselves.
 
 Only what this repository brings is on the pages, whatever else is installed; what is not documented is an error.
 """
@@ -15,6 +15,7 @@ from prismlib.plugin.manager import RESTRICT, Plugins, load_plugins
 from prismlib.testing.clauses import render_specification
 from scripts.reference.commands import render_commands
 from scripts.reference.configuration import render_configuration
+from scripts.reference.rules import render_rules
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "reference"
 COMMAND: Final = "scripts/docs"
@@ -23,18 +24,27 @@ PAGES: Final[Mapping[str, Callable[[Plugins], str]]] = {
     "component-specification.md": lambda _: render_specification(),
     "configuration.md": render_configuration,
 }
+RULES: Final = "rules"
+"""The folder of the rules' pages, all of which are generated."""
 _DISTRIBUTION: Final = "prism-pipeline"
 
 
 def render() -> Mapping[str, str]:
-    """Every generated page by file name.
+    """Every generated page by its path below ``FOLDER``.
 
     Raises:
-        PluginLoadError: a plugin of this repository cannot be loaded.
-        UndocumentedError: a key, option or command does not say what it means.
+        PluginLoadError: a plugin or format of this repository cannot be loaded.
+        UndocumentedError: a key, option, command or rule does not say what it means.
     """
     plugins = _own_plugins()
-    return {name: page(plugins) for name, page in PAGES.items()}
+    pages = {name: page(plugins) for name, page in PAGES.items()}
+    return pages | {f"{RULES}/{name}": text for name, text in render_rules(_DISTRIBUTION).items()}
+
+
+def stale(pages: Mapping[str, str]) -> list[Path]:
+    """Pages of rules that are gone, or have another name."""
+    there = (FOLDER / RULES).glob("*.md")
+    return sorted(path for path in there if f"{RULES}/{path.name}" not in pages)
 
 
 def _own_plugins() -> Plugins:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from prismlib.cli.app import App
+from prismlib.cli.check_schema import command as check_schema
 from prismlib.cli.main import COMMANDS, prism
 from prismlib.plugin.manager import Plugins
 from scripts.reference.docstrings import UndocumentedError, markdown
@@ -20,8 +21,9 @@ _INTRODUCTION = """\
 
 # Commands
 
-Every command of `prism`, as this repository brings it. Plugins of others can add more; `prism --help` lists all of them. Every
-command has `--help`. What an exit code means, and what the environment can say, is [the same for all](command-line.md).
+Every command of `prism`, as this repository brings it, and `prism-check-schema`. Plugins of others can add more to `prism`;
+`prism --help` lists all of them. Every command has `--help`. What an exit code means, and what the environment can say, is
+[the same for all](command-line.md).
 """
 _DEFAULT = re.compile(r"\s*\[default: (?P<text>.+)\]$")
 
@@ -32,6 +34,7 @@ def render_commands(plugins: Plugins) -> str:
     names = sorted({*COMMANDS, *plugins.commands()})
     found = {name: command for name in names if (command := prism.get_command(context, name))}
     leaves = dict(_leaves(found, context))
+    leaves |= _leaves({"prism-check-schema": check_schema}, None)
     lines = [_INTRODUCTION]
     lines += table(
         ["command", "does"],
@@ -51,7 +54,7 @@ class _App(App):
         self.__dict__["plugins"] = plugins
 
 
-def _leaves(commands: Mapping[str, click.Command], parent: click.Context) -> Iterator[tuple[str, click.Context]]:
+def _leaves(commands: Mapping[str, click.Command], parent: click.Context | None) -> Iterator[tuple[str, click.Context]]:
     for name, command in commands.items():
         context = click.Context(command, info_name=name, parent=parent)
         if isinstance(command, click.Group):
@@ -72,10 +75,14 @@ def _section(path: str, context: click.Context) -> Iterator[str]:
     yield _help(command, path)
     yield ""
     yield from _options(context)
+    examples, more = _epilog(command, path)
     yield "```sh"
-    yield from _examples(command, path)
+    yield from examples
     yield "```"
     yield ""
+    for text in more:
+        yield markdown(text, path)
+        yield ""
 
 
 def _options(context: click.Context) -> Iterator[str]:
@@ -125,12 +132,13 @@ def _help(command: click.Command, path: str) -> str:
     return markdown(text, path)
 
 
-def _examples(command: click.Command, path: str) -> Iterator[str]:
-    epilog = inspect.cleandoc(command.epilog or "").replace("\b\n", "")
-    head, colon, text = epilog.partition(":")
+def _epilog(command: click.Command, path: str) -> tuple[list[str], list[str]]:
+    """The example command lines, and the paragraphs after them, which click keeps apart by a backspace."""
+    first, *more = inspect.cleandoc(command.epilog or "").removeprefix("\b\n").split("\b\n")
+    head, colon, text = first.partition(":")
     if not colon or head not in {"Example", "Examples"}:
         raise UndocumentedError(f'{path}: its epilog must be "Example: " and a command line')
-    yield from (line.strip() for line in text.strip().splitlines())
+    return [line.strip() for line in text.strip().splitlines()], [one.strip() for one in more]
 
 
 def _anchor(path: str) -> str:

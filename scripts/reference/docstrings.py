@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 _SECTION = re.compile(r"^(Attributes|Args|Raises|Returns|Yields|Example|Note):$")
 _ATTRIBUTE = re.compile(r"^ {4}(?P<names>\w+(?:, \w+)*): (?P<text>.+)$")
-_CODE = re.compile(r"``(.+?)``")
+_CODE = re.compile(r"``(.+?)``", re.DOTALL)  # over the end of a line, too
 _ROLE = re.compile(r":\w+:`")
 
 

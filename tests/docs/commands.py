@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 import click
 
 from prismlib.cli.app import App
+from prismlib.cli.check_schema import command as check_schema
 from prismlib.cli.main import prism
 from tests.docs.pages import ROOT, Block
 
-PROGRAMS = {"prism": prism}
+PROGRAMS = {"prism": prism, "prism-check-schema": check_schema}
 """The commands of this repository; every other name that begins with "prism" is a mistake."""
 
 OTHER_PROGRAMS = frozenset(
@@ -34,6 +35,7 @@ OTHER_PROGRAMS = frozenset(
         "pip",
         "pytest",
         "python",
+        "sqlite3",
     }
 )
 """What pages may use besides: on every machine, or part of what the page is about."""

@@ -17,7 +17,8 @@ import pydantic
 from prismlib.config.model import Secret, validate
 from prismlib.config.pipeline import pipeline_from
 from prismlib.config.project import ProjectConfig
-from prismlib.contracts.subject import SUBJECT_KEYS, read_subject
+from prismlib.contracts.consumers import read_consumer
+from prismlib.contracts.subject import SUBJECT_KEYS, Subject, read_subject
 from prismlib.errors import ConfigError
 from prismlib.mapping import mapping_from
 from prismlib.plugin.manager import Plugins, load_plugins
@@ -70,6 +71,8 @@ def _check(block: Block, keys: Collection[str], data: dict[str, Any]) -> None:
         mapping_from(data, block.where)
     elif {"format", "waiver", "references"} & set(keys) and set(keys) <= set(SUBJECT_KEYS):
         _check_subject(block.text, keys)
+    elif "reads" in keys:
+        _check_contract(block.text)
     elif set(keys) <= keys_of(ProjectConfig):
         _check_registry(validate(ProjectConfig, data, block.where).registry.url, data.get("registry", {}), block.where)
     elif {"project", "tool", "build-system"} & set(keys):
@@ -79,7 +82,7 @@ def _check(block: Block, keys: Collection[str], data: dict[str, Any]) -> None:
     else:
         raise AssertionError(
             f"{block.where}: the keys {', '.join(sorted(keys))} are of no file that is known here: a pipeline, prism.toml, "
-            "a mapping, subject.toml or pyproject.toml"
+            "a mapping, subject.toml, a contract or pyproject.toml"
         )
 
 
@@ -103,6 +106,14 @@ def _check_subject(text: str, keys: Collection[str]) -> None:
         path = Path(folder) / "subject.toml"
         path.write_text("\n".join([*missing, text]), encoding="utf-8")
         read_subject(path)
+
+
+def _check_contract(text: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "somebody.toml"
+        path.write_text(text, encoding="utf-8")
+        path.with_suffix(".avsc").write_text('"null"', encoding="utf-8")
+        read_consumer(path, Subject("orders-value", "avro", "BACKWARD", SUBJECT["owner"], SUBJECT["contact"]))
 
 
 def _check_entry_points(where: str, data: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.pages import DOCS, name_of, pages
+from tests.docs.pages import DOCS, ROOT, name_of, pages
 
 INDEX = DOCS / "README.md"
 VOCABULARY = DOCS / "explanation" / "vocabulary.md"
@@ -27,8 +27,21 @@ def prose(page: Path) -> str:
 def test_the_index_lists_every_page_under_its_kind(folder: str) -> None:
     section = prose(INDEX).partition(f"## {KINDS[folder]}")[2].partition("\n## ")[0]
     listed = [match["file"] for match in _LINK.finditer(section)]
-    there = [page.relative_to(DOCS).as_posix() for page in (DOCS / folder).rglob("*.md")]
+    # A folder within has an index of its own.
+    there = [
+        page.relative_to(DOCS).as_posix() for glob in ("*.md", "*/README.md") for page in (DOCS / folder).glob(glob)
+    ]
     assert sorted(listed) == sorted(there), f"docs/README.md: the pages of {folder}/ and their list differ"
+
+
+def test_the_index_of_a_folder_within_lists_every_page_of_it() -> None:
+    folders = {page.parent for page in pages() if len(page.relative_to(ROOT).parts) > 3}
+    assert folders
+    for folder in folders:
+        index = folder / "README.md"
+        listed = {match["file"] for match in _LINK.finditer(prose(index)) if "/" not in match["file"]}
+        there = {page.relative_to(folder).as_posix() for page in folder.rglob("*.md") if page != index}
+        assert listed == there, f"{name_of(index)}: the pages there and their list differ"
 
 
 def test_there_are_no_other_kinds_of_pages() -> None:

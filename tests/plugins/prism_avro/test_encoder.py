@@ -215,3 +215,9 @@ def test_bodies_are_not_changed(registry, new_encoder):
 def test_a_missing_subject_is_refused(registry, new_encoder):
     with pytest.raises(ConfigError, match="has not got a released version"):
         new_encoder(registry, "s")
+
+
+def test_bytes_with_a_logical_type_that_is_not_acted_on_are_bytes_in_a_union(registry, new_encoder):
+    registry.release("s", of(["string", {"type": "bytes", "logicalType": "big-decimal"}]))
+    encoded = new_encoder(registry, "s", wire="bare").encode([{"f": b"ab"}])
+    assert (encoded.values, encoded.errors) == ([b"\x02\x04ab"], {})

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from prism_avro.parsing import parse
 from prism_avro.projection import WHOLE, project
-from prism_avro.schema import Array, Primitive, Record, parse
+from prism_avro.schema import Array, Primitive, Record
 from prismlib.errors import SchemaParseError
 
 

@@ -1,11 +1,10 @@
-"""The suites that every registry passes, with a real registry behind a front that can go away."""
+"""The suites that every registry passes, with a real registry, and our own, behind a front that can go away."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 import urllib3
@@ -14,8 +13,6 @@ from prism_confluent_registry.registry import ConfluentRegistry
 from prismlib.testing.registry_conformance import RegistryConformance, Release, WritableRegistryConformance
 from tests.http_server import HttpServer, Reply, Seen
 from tests.plugins.prism_confluent_registry.client import connect
-
-pytestmark = pytest.mark.real
 
 
 class RealHarness:
@@ -60,6 +57,6 @@ class RealHarness:
 
 class TestConfluentRegistry(RegistryConformance, WritableRegistryConformance):
     @pytest.fixture
-    def harness(self, schema_registry: Any) -> Iterator[RealHarness]:
+    def harness(self, url: str) -> Iterator[RealHarness]:
         with HttpServer(lambda _: Reply(200)) as front:
-            yield RealHarness(schema_registry.url, front)
+            yield RealHarness(url, front)

@@ -1,14 +1,18 @@
 """``.proto`` text: errors with their line, hostile text, and the cache."""
 
 import base64
+import sqlite3
+import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from google.protobuf import descriptor_pb2
 
-from prism_protobuf import protoc
-from prism_protobuf.protoc import compile_proto
+from prism_protobuf import compiled, protoc
+from prism_protobuf.protoc import compile_all, compile_proto
 from prism_protobuf.schema import ProtoSchema
+from prismlib.contracts.format import SchemaText
 from prismlib.errors import ContractError, SchemaParseError
 
 GOOD = 'syntax = "proto3"; package a; message M { int32 a = 1; }'
@@ -17,7 +21,7 @@ GOOD = 'syntax = "proto3"; package a; message M { int32 a = 1; }'
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PRISM_CACHE", str(tmp_path))
-    return tmp_path / "protobuf"
+    return tmp_path / "protobuf.sqlite"
 
 
 @pytest.mark.parametrize(
@@ -94,15 +98,26 @@ def test_a_descriptor_that_does_not_fit_says_so(cache: Path) -> None:
             compile_proto(text, {}, "subject s")
 
 
+def runs_of(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many schemas each process is given, from now on."""
+    runs: list[int] = []
+    real = protoc._child
+
+    def child(root: Path, lines: list[str]) -> tuple[list[int], int | None]:
+        runs.append(len(lines))
+        return real(root, lines)
+
+    monkeypatch.setattr(protoc, "_child", child)
+    return runs
+
+
 def test_descriptors_are_cached_by_content_and_checked(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = compile_proto(GOOD, {}, "s")
-    (file,) = cache.iterdir()
-    runs = []
-    real = protoc._run
-    monkeypatch.setattr(protoc, "_run", lambda *args: runs.append(args) or real(*args))
+    runs = runs_of(monkeypatch)
     assert compile_proto(GOOD, {}, "s") == first
     assert not runs
-    file.write_bytes(file.read_bytes()[:-1])
+    with closing(sqlite3.connect(cache)) as kept, kept:
+        kept.execute("UPDATE compiled SET data = substr(data, 1, length(data) - 1)")
     assert compile_proto(GOOD, {}, "s") == first
     assert len(runs) == 1
     assert compile_proto(GOOD, {}, "s") == first
@@ -110,7 +125,27 @@ def test_descriptors_are_cached_by_content_and_checked(cache: Path, monkeypatch:
     compile_proto(GOOD, {"x.proto": GOOD}, "s")
     compile_proto(GOOD + " ", {}, "s")
     assert len(runs) == 3
-    assert len(list(cache.iterdir())) == 3
+    with closing(sqlite3.connect(cache)) as kept:
+        assert kept.execute("SELECT count(*) FROM compiled").fetchone() == (3,)
+
+
+def test_a_cache_that_is_no_database_is_replaced(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache.write_bytes(b"something else, and long enough not to be taken for an empty file" * 20)
+    first = compile_proto(GOOD, {}, "s")
+    runs = runs_of(monkeypatch)
+    assert compile_proto(GOOD, {}, "s") == first
+    assert compile_proto(GOOD, {}, "s") == first
+    assert len(runs) <= 1
+
+
+def test_the_cache_is_bounded(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "MOST_BYTES", 100_000)
+    for number in range(20):
+        compiled.store({b"%d" % number: bytes(10_000)})
+    assert cache.stat().st_size < 150_000
+    kept = compiled.load([b"%d" % number for number in range(20)])
+    assert b"19" in kept
+    assert b"0" not in kept
 
 
 def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,27 +155,79 @@ def test_a_cache_that_cannot_be_written_is_no_obstacle(tmp_path: Path, monkeypat
     monkeypatch.delenv("PRISM_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert compile_proto(GOOD, {}, "s")
-    assert len(list((tmp_path / "xdg" / "prism" / "protobuf").iterdir())) == 1
+    assert (tmp_path / "xdg" / "prism" / "protobuf.sqlite").is_file()
 
 
-def test_a_protoc_that_crashes_or_hangs_is_an_error_of_the_schema(
+def test_many_are_compiled_by_few_processes_and_stay_aligned(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = runs_of(monkeypatch)
+    texts = [SchemaText(GOOD.replace("a = 1", f"a = {number}"), {}, f"s{number}") for number in range(1, 700)]
+    texts[5] = SchemaText("broken", {}, "the broken one")
+    texts[6] = texts[7]
+    texts[8] = SchemaText('import "registered_schema.proto"; import "x.proto";' + GOOD, {}, "the curious one")
+    results = compile_all(texts)
+    assert sorted(runs) == [198, 500]
+    assert [number for number, one in enumerate(results) if isinstance(one, SchemaParseError)] == [5, 8]
+    assert "the broken one: line 1" in str(results[5])
+    for number in (1, 7, 698):
+        found = results[number - 1]
+        assert isinstance(found, bytes)
+        (file,) = descriptor_pb2.FileDescriptorSet.FromString(found).file
+        assert (file.name, file.message_type[0].field[0].number) == (protoc.MAIN_FILE, 8 if number == 7 else number)
+
+
+CHILD = """#!{python}
+import json, os, sys, time
+sys.stdout.write("ready\\n")
+for line in sys.stdin:
+    sys.stdout.flush()
+    printed, *arguments = json.loads(line)
+    text = open(os.path.join(arguments[0][2:], "registered_schema.proto")).read()
+    if "crash" in text:
+        os.kill(os.getpid(), 11)
+    if "exit" in text:
+        os._exit(3)
+    if "hang" in text:
+        time.sleep(60)
+    out = next(one for one in arguments if one.startswith("--descriptor_set_out="))
+    open(out.partition("=")[2], "w").write(text)
+    print(0)
+"""
+
+
+def test_a_protoc_that_crashes_or_hangs_costs_the_schema_at_fault_alone(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nkill -SEGV $$\n")
+    python.write_text(CHILD.replace("{python}", sys.executable))
     python.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(python))
-    with pytest.raises(SchemaParseError, match="protoc crashed on this schema"):
-        compile_proto(GOOD, {}, "s")
-    python.write_text("#!/bin/sh\nexec sleep 60\n")
-    monkeypatch.setattr(protoc, "SECONDS", 0.2)
-    with pytest.raises(SchemaParseError, match="did not finish"):
+    monkeypatch.setattr(protoc, "SECONDS", 0.5)
+    words = ["a", "crash", "b", "crash too", "exit", "hang", "c"]
+    results = compile_all([SchemaText(word, {}, f"schema {word!r}") for word in words])
+    assert [one.decode() if isinstance(one, bytes) else str(one) for one in results] == [
+        "a",
+        "schema 'crash': protoc crashed on this schema (signal 11); simplify it",
+        "b",
+        "schema 'crash too': protoc crashed on this schema (signal 11); simplify it",
+        "schema 'exit': protoc ended on this schema without a word (exit code 3); simplify it",
+        "schema 'hang': protoc did not finish within 0 seconds; simplify the schema",
+        "c",
+    ]
+
+
+def test_a_protoc_that_does_not_start_is_no_error_of_the_schema(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    monkeypatch.setattr("sys.executable", str(python))
+    with pytest.raises(ContractError, match="cannot be started"):
         compile_proto(GOOD, {}, "s")
     python.write_text("#!/bin/sh\necho no module named grpc_tools >&2\nexit 1\n")
-    monkeypatch.setattr(protoc, "SECONDS", 60.0)
+    python.chmod(0o755)
     with pytest.raises(ContractError, match="protoc failed: no module named grpc_tools") as caught:
         compile_proto(GOOD, {}, "s")
     assert not isinstance(caught.value, SchemaParseError)
-    monkeypatch.setattr("sys.executable", str(tmp_path / "none"))
-    with pytest.raises(ContractError, match="cannot be started"):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    protoc._identity.cache_clear()
+    with pytest.raises(ContractError, match=r"install prism-pipeline\[protobuf\]"):
         compile_proto(GOOD, {}, "s")

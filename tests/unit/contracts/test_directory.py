@@ -97,6 +97,34 @@ def test_a_schema_that_is_no_json_names_its_file(tmp_path: Path, text: str, mess
     assert str(tmp_path / "s" / "v1.avsc") in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ['{"a": 1,\n x}', '{"a": 1, "a": 2}', "NaN", '"\\ud800"', "[" * 100_000])
+def test_a_check_reads_texts_as_strictly_as_who_asks_for_ids(tmp_path: Path, text: str) -> None:
+    write(tmp_path, "s", v1='"int"', v2=text)
+    registry = DirectoryRegistry(tmp_path)
+    with pytest.raises(SchemaParseError) as of_texts:
+        registry.texts(registry.subject("s"))
+    with pytest.raises(SchemaParseError) as of_version:
+        registry.version("s", 2)
+    assert str(of_texts.value) == str(of_version.value)
+
+
+def test_texts_are_those_of_the_released_versions(tmp_path: Path) -> None:
+    folder = write(tmp_path, "s", next='"string"', **{f"v{number}": f'"int" {" " * number}' for number in range(1, 12)})
+    registry = DirectoryRegistry(tmp_path)
+    subject = registry.subject("s")
+    assert registry.texts(subject) == [registry.version("s", number).text for number in range(1, 12)]
+    (folder / "v12.json").write_text('"int"')
+    with pytest.raises(ConfigError, match=r"v12\.avsc: no such file.*version 12 has another extension"):
+        registry.texts(subject)
+    (folder / "v12.json").unlink()
+    (folder / "v3.avsc").unlink()
+    with pytest.raises(ConfigError, match="no version 3"):
+        registry.texts(subject)
+    write(tmp_path, "t", next='"string"')
+    assert registry.texts(registry.subject("t")) == []
+    assert (registry.is_released("s"), registry.is_released("t"), registry.is_released("u")) == (True, False, False)
+
+
 def test_references_come_from_the_subject_file(tmp_path: Path) -> None:
     write(tmp_path, "geo", "protobuf", v1="// geo 1", v2="// geo 2")
     extra = '[references.v2]\n"common/geo.proto" = { subject = "geo", version = 2 }\n'

@@ -1,0 +1,117 @@
+"""Calls the factories of plugins for one pipeline, and checks what they return."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from prismlib.config.model import Model
+from prismlib.config.pipeline import PipelineConfig
+from prismlib.contracts.registry import Registry
+from prismlib.errors import ConfigError, PluginLoadError, PluginNotFoundError, PrismError, UnknownFieldError
+from prismlib.plugin.hookspecs import BuildContext, StageSpec, StoreKind, StoreSpec, StreamReader
+from prismlib.plugin.manager import Plugins
+from prismlib.runtime.given import NOTHING, GivenStages, check_stage
+from prismlib.runtime.resolve import ResolvedRoute, ResolvedStage, located, raise_all
+from prismlib.runtime.route import Route
+from prismlib.stages import Decoder, Encoder, Normalizer, Sink
+
+
+class Builder:
+    """Calls factories, and checks what they return."""
+
+    def __init__(
+        self,
+        plugins: Plugins,
+        config: PipelineConfig,
+        worker: str,
+        registry: Registry | None,
+        storage: Path | None,
+        given: GivenStages = NOTHING,
+    ) -> None:
+        self.plugins = plugins
+        self._config = config
+        self._given = given
+        self._context = {
+            "pipeline": config.name,
+            "worker": worker,
+            "base": config.base,
+            "registry": registry,
+            "dead_letter_topic": config.dead_letter_topic,
+            "storage": storage or config.base / ".prism",
+        }
+
+    def name(self, spec: StageSpec | StoreSpec) -> str:
+        return f"the {spec.kind.replace('_', ' ')} {spec.name!r} of the plugin {self.plugins.owner(spec)}"
+
+    def stage(self, stage: ResolvedStage, **context: Any) -> Any:
+        return self.build(stage.spec, stage.settings, stage.where, **context)
+
+    def routes(self, routes: Sequence[ResolvedRoute], encoder: Encoder | None) -> dict[str, Route]:
+        built: dict[str, Route] = {}
+        problems: list[ConfigError] = []
+        for route in routes:
+            try:
+                built[route.topic] = self.route(route, encoder)
+            except ConfigError as error:
+                problems.append(error)
+        raise_all(problems)
+        return built
+
+    def route(self, route: ResolvedRoute, encoder: Encoder | None) -> Route:
+        topics = (route.topic,)
+        normalizer: Normalizer | None = self._given.normalizers.get(route.topic)
+        if normalizer is None and route.normalizer is not None:
+            normalizer = self.stage(route.normalizer, topics=topics)
+        decoder: Decoder | None = self._given.decoders.get(route.topic)
+        if decoder is None:
+            reads = frozenset() if normalizer is None else normalizer.reads
+            try:
+                decoder = self.stage(route.decoder, topics=topics, reads=reads)
+            except UnknownFieldError as error:
+                raise _by_its_keys(normalizer, error, route.decoder.where) from error
+        return Route(route.topic, decoder, normalizer, encoder)
+
+    def dead_letters(self, source: ResolvedStage) -> Sink:
+        lacks = (
+            "keeps no dead letters, which the sink needs beside it; choose another source, a sink with transactions, or run"
+            " the pipeline from code that gives dead_letters to prismlib.build_runner"
+        )
+        return cast("Sink", self._store("dead_letters", source, lacks))
+
+    def reader(self, source: ResolvedStage) -> StreamReader:
+        return cast(
+            "StreamReader", self._store("reader", source, "cannot read dead letters; read their topic by other means")
+        )
+
+    def _store(self, kind: StoreKind, source: ResolvedStage, lacks: str) -> Any:
+        try:
+            spec = self.plugins.store(kind, source.spec.name)
+        except PluginNotFoundError as error:
+            plugin = self.plugins.owner(source.spec)
+            raise PluginNotFoundError(f"{source.where}: the plugin {plugin} {lacks}") from error
+        return self.build(spec, source.settings, source.where)
+
+    def build(self, spec: StageSpec | StoreSpec, settings: Model, where: str, **context: Any) -> Any:
+        context = {"topics": self._config.topics, **self._context, **context}
+        try:
+            built = spec.factory(settings, BuildContext(**context))
+        except ConfigError as error:
+            raise (
+                error if str(error).startswith(str(self._config.path)) else located(where, error)
+            ) from error.__cause__
+        except PrismError:
+            raise
+        except Exception as error:
+            raise PluginLoadError(
+                f"{where}: {self.name(spec)} could not be made: {type(error).__name__}: {error}"
+            ) from error
+        check_stage(spec.kind, built, self.name(spec))
+        return built
+
+
+def _by_its_keys(normalizer: Normalizer | None, error: UnknownFieldError, where: str) -> ConfigError:
+    """The error, named by the keys of the mapping file that read the field, where the normalizer can tell."""
+    keys = [use.where for use in getattr(normalizer, "uses", ()) if use.field == error.path]
+    return ConfigError(f"{', '.join(keys)}: {str(error).removeprefix(f'{where}: ')}") if keys else error
