@@ -43,7 +43,7 @@ def environment(make_environment: Callable[[str], Environment], wheels: dict[str
 
 def test_avro_alone_pulls_in_neither_kafka_nor_elasticsearch_nor_web_libraries(environment: Environment) -> None:
     installed = {row["name"].lower().replace("_", "-") for row in json.loads(environment.pip("list", "--format=json"))}
-    assert installed - {"pip", "setuptools"} == CORE | {"fastavro"}
+    assert installed - {"pip", "setuptools"} == CORE
 
 
 def test_the_command_works_there(environment: Environment, tmp_path: Path) -> None:
@@ -68,3 +68,23 @@ def test_the_library_works_there(environment: Environment, tmp_path: Path) -> No
     code = "import prismlib; [getattr(prismlib, name) for name in prismlib.__all__]; import prismlib.testing.memory"
     done = environment.run("python", "-W", "error", "-c", code, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_gate_works_there_and_names_the_extra_of_another_format(environment: Environment, tmp_path: Path) -> None:
+    subject = tmp_path / "schemas" / "orders-value"
+    subject.mkdir(parents=True)
+    about = 'compatibility = "BACKWARD"\nowner = "shop"\ncontact = "shop@example.org"\n'
+    (subject / "subject.toml").write_text(f'format = "avro"\n{about}')
+    record = '{"type": "record", "name": "Order", "fields": [%s]}'
+    (subject / "v1.avsc").write_text(record % "")
+    for field, code in (('"default": ""', 0), ('"doc": "none"', 1)):
+        (subject / "next.avsc").write_text(record % f'{{"name": "id", "type": "string", {field}}}')
+        done = environment.run("prism-check-schema", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (code, ""), done.stdout
+    other = tmp_path / "schemas" / "weather-value"
+    other.mkdir()
+    (other / "subject.toml").write_text(f'format = "protobuf"\n{about}')
+    (other / "next.proto").write_text('syntax = "proto3"; message Weather {}')
+    done = environment.run("prism-check-schema", "--subject", "weather-value", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "install prism-pipeline[protobuf]" in done.stderr
