@@ -61,7 +61,8 @@ def run_to_its_end(command: click.Command, name: str, arguments: Sequence[str], 
     except Exception as error:  # noqa: BLE001  # the last resort: nobody else will tell the user
         _traceback(app)
         text = " ".join(str(error).split())
-        hint = "" if app.debug else "; PRISM_DEBUG=1 shows where"
+        how = "`prism --debug ...`" if name == "prism" else "PRISM_DEBUG=1"
+        hint = "" if app.debug else f"; {how} shows where"
         print_error(f"internal error, please report it: {type(error).__name__}: {text}{hint}")
         return PrismError.exit_code
     return result if isinstance(result, int) else 0

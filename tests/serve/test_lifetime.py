@@ -85,7 +85,10 @@ def test_what_was_answered_survives_kill_nine(tmp_path: Path) -> None:
                 thread.join()
             server.start()
             for worker in range(3):
-                versions = server.ask("GET", f"/subjects/s{worker}/versions")[1]
+                status, versions = server.ask("GET", f"/subjects/s{worker}/versions")
+                if status == 404:  # so busy a machine that this client has not had a turn yet
+                    assert not [version for told_to, version in told if told_to == worker]
+                    continue
                 assert versions == list(range(1, len(versions) + 1))
         assert len(told) > 20
         for (worker, version), number in told.items():

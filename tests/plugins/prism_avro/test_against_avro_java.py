@@ -1,6 +1,6 @@
 """Avro Java itself as the oracle: of verdicts, of what it can decode, and of what it takes for a schema.
 
-It is the one in the registry of the development servers. ``PRISM_FUZZ`` is the number of drawn pairs.
+It is the one in the registry of the development servers. ``PRISM_FUZZ_SCHEMAS`` is the number of drawn pairs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.plugins.prism_avro.test_rules import CASES
 pytestmark = pytest.mark.real
 
 FORMAT = AvroFormat()
-BUDGET = min(int(os.environ.get("PRISM_FUZZ", "1000")), 100_000)
+BUDGET = min(int(os.environ.get("PRISM_FUZZ_SCHEMAS", "1000")), 100_000)
 Row = tuple[Any, Any, bytes]  # reader, writer, and a value or nothing
 Ask = Callable[[Sequence[Row]], list[list[str]]]
 

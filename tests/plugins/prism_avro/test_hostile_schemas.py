@@ -1,6 +1,6 @@
 """Hostile schemas: an answer or a clear error, in bounded time and memory.
 
-``PRISM_FUZZ`` is the number of mutated schemas; the time limit of the suite is what stops a check that does not end.
+``PRISM_FUZZ_SCHEMAS`` is the number of mutated schemas; the time limit of the suite is what stops a check that does not end.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from prismlib.contracts.format import SchemaText
 from prismlib.errors import ContractError, SchemaParseError
 
 FORMAT = AvroFormat()
-BUDGET = int(os.environ.get("PRISM_FUZZ", "2000"))
+BUDGET = int(os.environ.get("PRISM_FUZZ_SCHEMAS", "2000"))
 
 
 def record(name: str, *fields: dict[str, Any]) -> dict[str, Any]:

@@ -257,5 +257,5 @@ def test_a_source_of_another_kind_cannot_take_part_in_its_transactions(site: Sit
     with pytest.raises(StageContractError, match="of an embedded source only, not of dict"):
         sink.commit({Partition("in", 0): 1}, {}, [])
     with pytest.raises(FatalError, match="source and sink are two files"):
-        sink.commit({}, Member(Path("/elsewhere"), "one", 1, {}), [])
+        sink.commit({Partition("in", 0): 1}, Member(Path("/elsewhere"), "one", 1, {}), [])
     sink.close()

@@ -17,14 +17,14 @@ from prismlib.contracts import check_consumer, derive_contract
 from prismlib.errors import ContractError, UnknownFieldError
 from tests.plugins.prism_jsonschema.schemas import schemas
 
-FUZZ = int(os.environ.get("PRISM_FUZZ", "0"))
+FUZZ = int(os.environ.get("PRISM_FUZZ_SCHEMAS", "0"))
 RICH = settings(
     max_examples=FUZZ or 150,
     derandomize=not FUZZ,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-"""The same examples each time; others with PRISM_FUZZ."""
+"""The same examples each time; others with PRISM_FUZZ_SCHEMAS."""
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 

@@ -21,7 +21,7 @@ from prismlib.errors import SchemaParseError
 from tests.plugins.prism_jsonschema.schemas import evolved, guided, schemas
 
 FORMAT = JsonSchemaFormat()
-FUZZ = int(os.environ.get("PRISM_FUZZ", "0"))
+FUZZ = int(os.environ.get("PRISM_FUZZ_SCHEMAS", "0"))
 RICH = settings(
     max_examples=FUZZ or 400,
     derandomize=not FUZZ,

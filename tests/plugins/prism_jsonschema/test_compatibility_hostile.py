@@ -16,7 +16,7 @@ from prismlib.contracts.format import SchemaText
 from prismlib.errors import ContractError, SchemaParseError, UnknownFieldError
 
 FORMAT = JsonSchemaFormat()
-FUZZ = int(os.environ.get("PRISM_FUZZ", "1500"))
+FUZZ = int(os.environ.get("PRISM_FUZZ_SCHEMAS", "1500"))
 STRINGS, NUMBERS = {"type": "string"}, {"type": "integer"}
 
 

@@ -274,7 +274,7 @@ def test_derived_contracts_fire_on_what_is_read_and_on_nothing_else(
         assert bool(failing[1]) == read, (reads, failing[1])
 
 
-@pytest.mark.skipif("PRISM_FUZZ" not in os.environ, reason="many contracts, with PRISM_FUZZ")
+@pytest.mark.skipif("PRISM_FUZZ_SCHEMAS" not in os.environ, reason="many contracts, with PRISM_FUZZ_SCHEMAS")
 @settings(SETTINGS, max_examples=300)
 @given(st.lists(questions(), min_size=40, max_size=40))
 def test_many_derived_contracts(asked: list[tuple[FileSpec, list[str], FileSpec, bool]]) -> None:

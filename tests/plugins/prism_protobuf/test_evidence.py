@@ -32,7 +32,9 @@ AGREEMENTS = {"PRO013"}
 """Where the policy ``confluent`` passes what may not parse, because Confluent does; the page of each rule says so."""
 
 SETTINGS = settings(
-    max_examples=int(os.environ.get("PRISM_FUZZ", "500")), deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=int(os.environ.get("PRISM_FUZZ_SCHEMAS", "500")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
 )
 
 

@@ -1,6 +1,6 @@
 """Schemas that nobody would write, through every question: an answer or one clear error, in bounded time and memory.
 
-``PRISM_FUZZ=10000`` sends that many through; the suite a good sample.
+``PRISM_FUZZ_SCHEMAS=10000`` sends that many through; the suite a good sample.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from prismlib.contracts.format import SchemaText
 from prismlib.errors import ContractError, SchemaParseError
 
 FORMAT = ProtobufFormat()
-COUNT = int(os.environ.get("PRISM_FUZZ", "1200"))
+COUNT = int(os.environ.get("PRISM_FUZZ_SCHEMAS", "1200"))
 HEAD = 'syntax = "proto3"; '
 REAL = """syntax = "proto3";
 package airtraffic;
