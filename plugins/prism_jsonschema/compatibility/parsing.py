@@ -90,6 +90,13 @@ class _Parser:
             raise SchemaParseError(f"{self._called(name)}: nested too deeply to be a schema") from error
         if not isinstance(raw, dict | bool):
             raise SchemaParseError(f"{self._called(name)}: neither an object nor true or false, so no JSON Schema")
+        if "\\u" in text or not text.isascii():
+            try:
+                json.dumps(raw, ensure_ascii=False).encode()
+            except UnicodeEncodeError as error:
+                raise SchemaParseError(
+                    f"{self._called(name)}: a string holds half of a surrogate pair, which is no text"
+                ) from error
         return raw
 
     def _draft(self, raw: Any, name: str) -> int:

@@ -164,3 +164,14 @@ TEXT_OF = """{
 )
 def test_a_path_is_found_in_the_text(path, line):
     assert FORMAT.line_of(TEXT_OF, path) == line
+
+
+@pytest.mark.parametrize("text", ['{"properties": {"line\ud800": {}}}', '{"enum": ["\\udfff"]}'])
+def test_half_of_a_surrogate_pair_is_no_text(text):
+    with pytest.raises(SchemaParseError, match="half of a surrogate pair"):
+        FORMAT.parse(SchemaText(text, {}, "the schema"))
+
+
+def test_a_whole_surrogate_pair_is_text():
+    whole = FORMAT.parse(SchemaText('{"enum": ["\\ud83d\\ude00", "\u00e9"]}', {}, "the schema"))
+    assert found(whole, whole) == []
