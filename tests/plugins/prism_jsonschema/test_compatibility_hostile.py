@@ -123,12 +123,6 @@ def test_a_pattern_that_is_not_run_is_no_pass():
     assert [(one.rule, one.path) for one in found] == [("JSN001", "/properties/aaa")]
 
 
-def test_half_a_surrogate_pair_is_a_name():
-    writer, reader = ({"type": "object", "properties": {"\ud800": one}} for one in (STRINGS, NUMBERS))
-    assert [one.field for one in FORMAT.can_read(reader=parsed(reader), writer=parsed(writer))] == ["\ud800"]
-    FORMAT.project(parsed(writer), frozenset({"\ud800"})).encode()
-
-
 REAL = {
     "$schema": "http://json-schema.org/draft-07/schema#",
     "type": "object",
