@@ -4,46 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from json.decoder import JSONDecoder, scanstring  # type: ignore[attr-defined]  # not in the type stubs
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from prism_avro.names import defines, definitions, full_name, keys_of
 from prism_avro.schema import PRIMITIVES
-
-_SCAN: Final = JSONDecoder().scan_once  # type: ignore[attr-defined]  # raw_decode without a copy of its error handling
-_SPACE: Final = " \t\n\r"
+from prismlib.contracts.json_text import locate
 
 Keys: TypeAlias = "tuple[str | int, ...]"
 
 
 def position(text: str, keys: Sequence[str | int]) -> tuple[int, int]:
     """Line and column, both from 1, of what the keys and indexes lead to in a JSON text."""
-    start = _skip(text, 0)
-    for key in keys:
-        start = [at for name, at in _members(text, start) if name == key][-1]  # of two the last counts
+    _, start = locate(text, keys)
     return text.count("\n", 0, start) + 1, start - text.rfind("\n", 0, start)
-
-
-def _members(text: str, start: int) -> Iterator[tuple[str | int, int]]:
-    """Keys, or indexes, of an object or list, and where their values start."""
-    index, at = 0, _skip(text, start + 1)
-    while text[at] not in "]}":
-        name: str | int = index
-        if text[start] == "{":
-            name, at = scanstring(text, at + 1)
-            at = _skip(text, _skip(text, at) + 1)
-        yield name, at
-        _, at = _SCAN(text, at)
-        at = _skip(text, at)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
-        index += 1
-
-
-def _skip(text: str, at: int) -> int:
-    while at < len(text) and text[at] in _SPACE:
-        at += 1
-    return at
 
 
 def line_of(text: str, path: str) -> int | None:

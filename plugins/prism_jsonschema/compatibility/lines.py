@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from json.decoder import JSONDecoder, scanstring  # type: ignore[attr-defined]  # not in the type stubs
 from typing import Any, Final, TypeAlias
 
-_SCAN: Final = JSONDecoder().scan_once  # type: ignore[attr-defined]  # raw_decode without a copy of its error handling
-_SPACE: Final = " \t\n\r"
+from prismlib.contracts.json_text import locate
+
 _NAMED: Final = frozenset({"properties", "patternProperties", "dependentSchemas", "dependencies"})
 _COUNTED: Final = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _MOST_PLACES: Final = 1000
@@ -104,32 +103,5 @@ def _below(place: _Place, step: str, name: str | None) -> Iterator[_Place]:
 
 
 def _line(text: str, keys: Sequence[str | int]) -> int:
-    at = start = _skip(text, 0)
-    for key in keys:
-        at, start = [(named, value) for name, named, value in _members(text, start) if name == key][
-            -1
-        ]  # the last counts
-    return text.count("\n", 0, at) + 1
-
-
-def _members(text: str, start: int) -> Iterator[tuple[str | int, int, int]]:
-    """Keys, or indexes, of an object or list; where each stands, and where its value starts."""
-    index, at = 0, _skip(text, start + 1)
-    while text[at] not in "]}":
-        name: str | int = index
-        named = at
-        if text[start] == "{":
-            name, at = scanstring(text, at + 1, True)  # strict
-            at = _skip(text, _skip(text, at) + 1)
-        yield name, named, at
-        _, at = _SCAN(text, at)
-        at = _skip(text, at)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
-        index += 1
-
-
-def _skip(text: str, at: int) -> int:
-    while at < len(text) and text[at] in _SPACE:
-        at += 1
-    return at
+    named, _ = locate(text, keys)
+    return text.count("\n", 0, named) + 1
