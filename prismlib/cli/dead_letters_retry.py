@@ -11,9 +11,10 @@ import click
 
 from prismlib.cli import logs
 from prismlib.cli.app import App, colour, json_option, pass_app, print_json, printable, progress
+from prismlib.cli.ends import INTERRUPTED
 from prismlib.cli.letter_options import command, selection_of, selection_options
 from prismlib.cli.project import load, pipeline_argument
-from prismlib.cli.supervise import INTERRUPTED, stop_on_signals
+from prismlib.cli.supervise import stop_on_signals
 from prismlib.runtime.assemble import retry_stages
 from prismlib.runtime.resolve import resolve
 from prismlib.runtime.retry import Cause, Report, Result, Retry

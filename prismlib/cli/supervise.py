@@ -13,9 +13,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 
+from prismlib.cli.ends import INTERRUPTED
+
 log = logging.getLogger(__name__)
 
-INTERRUPTED = 130
 POLL_SECONDS = 0.1
 GRACE_SECONDS = 45.0  # longer than a worker may drain
 
