@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -41,7 +42,7 @@ def _type_node(word: str) -> Node:
 TYPE_NODES: Final = {word: _type_node(word) for word in GROUPS}
 
 
-class Walk:
+class Walk(ABC):
     """Its state, and how to go on aside."""
 
     def __init__(self, judge: Judge, rank: Rank) -> None:
@@ -102,5 +103,6 @@ class Walk:
     def _emit(self, pair: Pair) -> None:
         self._found += self._judge(pair)
 
+    @abstractmethod
     def _step(self, reader: Node, writer: Facts, place: Place, kind: int) -> None:
-        raise NotImplementedError
+        """Look at one pair: emit it, and push what is to be looked at behind it."""
