@@ -107,14 +107,13 @@ class _Check:
     def report(self) -> SubjectReport:
         question = self._question
         proposal = question.proposal
+        status: Status
         if proposal is None:
-            findings = self._contracts_against_versions()
-            status: Status = "incompatible" if any(f.fails for f in findings) else "unchanged"
+            findings, status = self._contracts_against_versions(), "unchanged"
         else:
             findings = [*self._against_history(proposal), *self._against_consumers(proposal)]
             unchanged = bool(question.versions) and _same(question.versions[-1].schema, proposal.schema)
-            kind: Status = "new" if not question.versions else "unchanged" if unchanged else "compatible"
-            status = "incompatible" if any(f.fails for f in findings) else kind
+            status = "new" if not question.versions else "unchanged" if unchanged else "compatible"
         findings += [*question.found, *self._expired()]
         if any(f.fails for f in findings):
             status = "incompatible"
