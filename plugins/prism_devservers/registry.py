@@ -42,7 +42,9 @@ class SchemaRegistry(Server):
             heap: as above.
             jvm: as above.
         """
-        super().__init__(name=name, folder=folder, heap=heap, jvm=jvm)
+        # Its pool of threads resets thread locals by reflection; without the right a thread dies with an error.
+        opened = ("--add-opens=java.base/java.lang=ALL-UNNAMED",)
+        super().__init__(name=name, folder=folder, heap=heap, jvm=(*opened, *jvm))
         self._config = dict(config or {})
 
     @property

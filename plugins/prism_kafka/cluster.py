@@ -196,7 +196,19 @@ class Cluster:
         wanted = {TopicPartition(p.stream, p.index): spec for p in partitions}
         if not wanted:
             return {}
-        futures = self._admin.list_offsets(wanted, isolation_level=level, request_timeout=ANSWER_SECONDS)
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return self._listed(wanted, level)
+            except UnreachableError:  # a broker that has just started does not know its leaders' epochs yet
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
+
+    def _listed(
+        self, wanted: Mapping[TopicPartition, OffsetSpec], level: IsolationLevel
+    ) -> dict[Partition, tuple[int, int]]:
+        futures = self._admin.list_offsets(dict(wanted), isolation_level=level, request_timeout=ANSWER_SECONDS)
         found = {}
         for where, future in futures.items():
             answer = self._ask(f"tell offsets of {where.topic}[{where.partition}]", future)
@@ -250,6 +262,11 @@ class Cluster:
             raise
 
     def _unreachable(self, error: KafkaError | None) -> UnreachableError:
+        if error is not None and error.code() > 0:  # codes below are the client's own
+            return UnreachableError(
+                f"the Kafka broker at {self.servers} cannot answer yet ({error.str()}): it has just started, or the"
+                " partition's leader moves; try again"
+            )
         last = f" ({error.str()})" if error else ""
         return UnreachableError(
             f"no Kafka broker at {self.servers} answered within {ANSWER_SECONDS:.0f} s{last}; check `servers` and that"
