@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from prismlib.errors import RecordError, SchemaDriftError
 
@@ -206,6 +206,8 @@ class LedgerRow:
         timestamp_ms: timestamp of the last settled record, -1 when there was none yet.
         ledger_epoch: raised by each reset, so that a reset backwards is not refused as stale.
         written_ms: when the row was written, milliseconds since the epoch.
+        schema_id: registry id of the schema that was last read there, -1 where records have none or none was read.
+        mapping: fingerprint of the route that read it, "" where nobody knows; tells whether a mapping has changed since.
     """
 
     partition: Partition
@@ -215,3 +217,33 @@ class LedgerRow:
     timestamp_ms: int = -1
     ledger_epoch: int = 0
     written_ms: int = 0
+    schema_id: int = -1
+    mapping: str = ""
+
+
+NoteKind: TypeAlias = Literal["accepted-loss", "accepted-recreated", "reset", "restored", "paused", "resumed"]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerNote:
+    """Something about a pipeline's progress that somebody will ask for later; kept in its ledger for good.
+
+    Attributes:
+        kind: what happened.
+        at_ms: when, milliseconds since the epoch.
+        who: user and host, or the worker.
+        what: one sentence.
+        partition: of which partition; None for a whole topic or pipeline.
+        stream: the topic; "" for the whole pipeline.
+        first: first offset that it is about, -1 where it is about none.
+        end: the offset after the last one, -1 likewise.
+    """
+
+    kind: NoteKind
+    at_ms: int
+    who: str
+    what: str
+    partition: Partition | None = None
+    stream: str = ""
+    first: int = -1
+    end: int = -1
