@@ -23,6 +23,7 @@ from prismlib.records import Documents, Partition, RecordBatch
 from prismlib.runtime.assignment import Assignment
 from prismlib.runtime.dead_letters import Letter, LetterBox, RejectionLimit
 from prismlib.runtime.delivery import Counters, Delivery
+from prismlib.runtime.notices import Tell
 from prismlib.runtime.pausing import Pauses
 from prismlib.runtime.progress import Progress
 from prismlib.runtime.retries import Backoff
@@ -61,6 +62,7 @@ class Runner:
         sink: Sink,
         dead_letters: Sink | None = None,
         usage: UsageReports | None = None,
+        tell: Tell | None = None,
     ) -> None:
         """Put the stages together; nothing is opened yet.
 
@@ -71,6 +73,7 @@ class Runner:
             sink: where documents go.
             dead_letters: where dead letters go; None when the sink is transactional and takes them itself.
             usage: tells the registry what is read; None where it does not want to know.
+            tell: takes what somebody must be told of; None where nobody is.
 
         Raises:
             StageContractError: the stages do not fit together.
@@ -88,6 +91,7 @@ class Runner:
         self._sink = sink
         self._dead_letters = dead_letters
         self._usage = usage
+        self._tell: Tell = tell or (lambda _: None)
         self._progress = Progress()
         self._assignment = Assignment(settings, source, sink, self._progress)
         self._pauses = Pauses(source)
