@@ -342,6 +342,11 @@ def setup(*pipelines: Path) -> None:
 
 def read_topic(servers: str, topic: str) -> list[tuple[bytes | None, bytes | None, dict[str, bytes | None]]]:
     """Everything committed in a topic, as (key, value, headers)."""
+    return list(read_topic_each(servers, topic))
+
+
+def read_topic_each(servers: str, topic: str) -> Iterator[tuple[bytes | None, bytes | None, dict[str, bytes | None]]]:
+    """As ``read_topic``, one by one; the deadline is for each part and not for the whole."""
     conf = {
         "bootstrap.servers": servers,
         "group.id": f"oracle-{time.time_ns()}",
@@ -355,22 +360,21 @@ def read_topic(servers: str, topic: str) -> list[tuple[bytes | None, bytes | Non
     try:
         metadata = consumer.list_topics(topic, timeout=20).topics[topic]
         if metadata.error is not None:
-            return []
+            return
         partitions = set(metadata.partitions)
         consumer.assign([TopicPartition(topic, p, 0) for p in partitions])
-        found: list[tuple[bytes | None, bytes | None, dict[str, bytes | None]]] = []
         deadline = time.monotonic() + 60
         while partitions:
             assert time.monotonic() < deadline, f"cannot read {topic} to its end: partitions {partitions} are left"
             for message in consumer.consume(5000, 0.5):
                 error = message.error()
                 if error is None:
-                    found.append((message.key(), message.value(), dict(message.headers() or ())))
+                    deadline = time.monotonic() + 60
+                    yield message.key(), message.value(), dict(message.headers() or ())
                 elif error.code() == KafkaError._PARTITION_EOF:
                     partitions.discard(message.partition())
                 else:
                     raise AssertionError(str(error))
-        return found
     finally:
         consumer.close()
 
@@ -416,8 +420,11 @@ class Index:
 
     def event_ids(self) -> Counter[str]:
         """How often each event stands in the index."""
+        return Counter(self.each_event_id())
+
+    def each_event_id(self) -> Iterator[str]:
+        """As often as it stands in the index."""
         self.get(f"{self.alias}/_refresh", method="POST")
-        found: Counter[str] = Counter()
         after: list[Any] | None = None
         while True:
             body: dict[str, Any] = {"size": 10_000, "_source": ["id"], "sort": ["_origin.p", "_origin.o"]}
@@ -425,8 +432,8 @@ class Index:
                 body["search_after"] = after
             hits = self.get(f"{self.alias}/_search", body)["hits"]["hits"]
             if not hits:
-                return found
-            found.update(hit["_source"]["id"] for hit in hits)
+                return
+            yield from (hit["_source"]["id"] for hit in hits)
             after = hits[-1]["sort"]
 
 

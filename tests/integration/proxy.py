@@ -25,6 +25,9 @@ class Proxy:
     def __init__(self, target: str, tls: ssl.SSLContext | None = None) -> None:
         self.fault: Fault | None = None
         self.item_fault: Callable[[str], dict[str, Any] | None] | None = None
+        self.loses: Callable[[str], bool] | None = (
+            None  # whether the answer to a path is lost after the server has worked
+        )
         self.refused_items = 0
         self.refused_requests = 0
         http = urllib3.PoolManager(retries=False, maxsize=16)
@@ -42,6 +45,8 @@ class Proxy:
                 else:
                     kept = {k: v for k, v in headers.items() if k in KEPT}
                     answer = proxy.forward(http, target, self.command, self.path, body, kept)
+                    if proxy.loses is not None and proxy.loses(self.path):
+                        answer = 502, {}, b"lost"
                 status, extra, data = answer
                 self.send_response(status)
                 for name, value in extra.items():
