@@ -23,7 +23,7 @@ from typing import Any
 
 import fastavro
 import urllib3
-from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from prism_devservers import Kafka, make_tls
@@ -225,6 +225,7 @@ class Publisher:
     def __init__(self, project: Project) -> None:
         self.project = project
         self.acknowledged: set[str] = set()
+        self.places: dict[str, tuple[int, int]] = {}  # partition and offset of each
         conf = {"bootstrap.servers": project.servers, "enable.idempotence": True, "linger.ms": 5, **QUIET}
         self._producer = Producer(conf)
 
@@ -238,14 +239,22 @@ class Publisher:
                 time.sleep(max(0.0, i / rate - (time.monotonic() - began)))
         self.finish()
 
-    def raw(self, value: bytes | None, event_id: str | None = None, key: bytes | None = None, **where: Any) -> None:
-        def delivered(error: KafkaError | None, _: object) -> None:
+    def raw(
+        self,
+        value: bytes | None,
+        event_id: str | None = None,
+        key: bytes | None = None,
+        topic: str | None = None,
+        **where: Any,
+    ) -> None:
+        def delivered(error: KafkaError | None, message: Message) -> None:
             if error is None and event_id is not None:
                 self.acknowledged.add(event_id)
+                self.places[event_id] = message.partition(), message.offset()
 
         while True:
             try:
-                self._producer.produce(self.project.input, value, key, on_delivery=delivered, **where)
+                self._producer.produce(topic or self.project.input, value, key, on_delivery=delivered, **where)
                 break
             except BufferError:
                 self._producer.poll(0.1)

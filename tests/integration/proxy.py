@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +18,12 @@ Fault: TypeAlias = Callable[[str, str, bytes, dict[str, str]], Answer | None]
 """``fault(method, path, body, headers)``: an answer of its own, or None to forward the request."""
 
 KEPT = ("content-type", "accept", "authorization", "content-encoding")
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # a client that was killed does not wait for its answer
+            super().handle_error(request, client_address)
 
 
 class Proxy:
@@ -61,7 +68,7 @@ class Proxy:
             def log_message(self, *_: object) -> None:
                 return
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self.scheme = "http"
         if tls is not None:

@@ -49,8 +49,8 @@ class Teller:
 
 def report(outcome: Outcome) -> str:
     lines = [
-        f"seed {outcome.seed}: {outcome.acknowledged:,} of {outcome.records:,} records acknowledged, {outcome.poison} poison"
-        f" records, {sum(outcome.faults.values())} faults, {outcome.seconds:.0f} s",
+        f"seed {outcome.seed}, {outcome.seconds:.0f} s: {outcome.acknowledged:,} of {outcome.records:,} records acknowledged,",
+        f"{outcome.poison} poison records, {sum(outcome.faults.values())} faults",
         *(f"  {count:5}  {kind}" for kind, count in outcome.faults.items()),
         "",
         f"{'':24}{'records':>10}{'lost':>8}{'double':>8}{'strangers':>11}",

@@ -76,7 +76,7 @@ def draw(seed: int, faults: int, records: int) -> Sequence[Fault]:
 
     A seed gives the same faults always; they are spread over all records but the last ones.
     """
-    rng = random.Random(f"faults {seed}")  # noqa: S311  # it must be repeatable
+    rng = random.Random(f"faults {seed}")  # it must be repeatable
     kinds = rng.sample(KINDS, min(faults, len(KINDS)))
     kinds += rng.choices(KINDS, [WEIGHTS[kind] for kind in KINDS], k=faults - len(kinds))
     rng.shuffle(kinds)

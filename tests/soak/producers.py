@@ -164,9 +164,10 @@ class Producers:
         while True:
             try:
                 producer.produce(topic, value, key, on_delivery=delivered)
-                return
             except BufferError:
                 producer.poll(0.1)
+            else:
+                return
 
 
 def _sound(framing: bytes) -> bytes:

@@ -6,6 +6,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from tests.soak.world import Ended, World
 QUIET_SECONDS = 240.0  # without anything new in the index, and all is not there: given up
 LOOK_SECONDS = 3.0
 # What a worker may end with when servers are away while it starts, or another took its name. A supervisor starts it again.
-MAY_END = re.compile(r"did not answer|cannot be reached|stayed away|unreachable|no answer|another")
+MAY_END = re.compile(r"does not answer|answered within|stayed away|another process has taken the place")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +126,8 @@ class Watch:
         now = time.monotonic()
         if now < self._next:
             return
-        try:
+        with suppress(AssertionError, urllib3.exceptions.HTTPError):  # it is being killed or started just now
             self.indexed = self._index.count()
-        except (AssertionError, urllib3.exceptions.HTTPError):
-            pass  # it is being killed or started just now
         self._tell(
             Progress(
                 self._records,

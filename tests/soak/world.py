@@ -243,4 +243,4 @@ class World:
 
 
 def new_rng(seed: int) -> random.Random:
-    return random.Random(seed)  # noqa: S311  # it must be repeatable
+    return random.Random(seed)  # it must be repeatable
