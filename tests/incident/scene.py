@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from tests.integration.harness import (
-    FAST_GROUP,
     QUIET,
     Index,
     Project,
@@ -24,6 +22,7 @@ from tests.integration.harness import (
     workers,
 )
 
+SHORT_MS, LONG_MS = 2000, 86_400_000  # of retention
 ACCEPT = re.compile(r"--accept-loss '([^']+)'")
 
 
@@ -37,11 +36,53 @@ class Scene:
         self.publisher = Publisher(self.project)
         self.index = Index(url, name)
         self.admin = AdminClient({"bootstrap.servers": servers, **QUIET})
+        self.inputs = [self.project.input]
         self._events = 0
+        self.remembered: list[list[int | None]] = []
 
     @property
     def acknowledged(self) -> set[str]:
         return self.publisher.acknowledged
+
+    def remember(self) -> None:
+        """Keep what the broker remembers of the workers' groups now: the next offset by partition."""
+
+        def remembers() -> bool:
+            self.remembered = [committed(self.servers, group, topic) for group, topic in self._groups()]
+            return all(any(offset is not None for offset in offsets) for offsets in self.remembered)
+
+        wait_until(remembers, 30, "offsets that the broker can forget")
+
+    def is_forgotten(self) -> bool:
+        """Whether the broker remembers nothing any more."""
+        return all(
+            offset is None for group, topic in self._groups() for offset in committed(self.servers, group, topic)
+        )
+
+    def _groups(self) -> list[tuple[str, str]]:
+        return [*((f"{self.name}-1", topic) for topic in self.inputs), (f"{self.name}-2", self.project.output)]
+
+    def new_producer(self) -> None:
+        """For topics that have changed since; what was acknowledged stays known."""
+        publisher = Publisher(self.project)
+        publisher.acknowledged, publisher.places = self.publisher.acknowledged, self.publisher.places
+        self.publisher = publisher
+
+    def pipelines(self) -> tuple[Path, Path]:
+        """The pipeline files of worker 1 and 2."""
+        folder = self.project.folder / "pipelines"
+        return folder / "one.toml", folder / "two.toml"
+
+    def log(self, pipeline: Path) -> str:
+        """What the workers of a pipeline have said."""
+        return pipeline.with_suffix(".1.log").read_text()
+
+    def publish_orders(self, start: int, count: int, partitions: int, prefix: str = "o") -> None:
+        """To all partitions in turn."""
+        for number in range(start, start + count):
+            event_id, value = self.project.order(number, prefix)
+            self.publisher.raw(value, event_id, partition=number % partitions)
+        self.publisher.finish()
 
     def publish_events(self, count: int, partitions: int) -> list[str]:
         """Standard events straight into the topic that worker 2 reads."""
@@ -72,24 +113,26 @@ class Scene:
                 wait_until(lambda: self.index.count() >= indexed, 90, f"{indexed} in the index", running)
             if delivered is not None:
                 wait_until(lambda: self.delivered() >= delivered, 90, f"{delivered} in the topic", running)
+            self.remember()
             for worker in running:
                 if kill:
                     worker.kill()
                 else:
                     assert worker.stop() == 0, worker.tail()
+        self.remember()
 
     def delivered(self) -> int:
         return event_ids(self.servers, self.project.output).total()
 
-    def refusal(self, pipeline: Path, *arguments: str) -> str:
-        """What a worker says that refuses to start, with exit code 3 and without a traceback."""
+    def refusal(self, pipeline: Path, *arguments: str, code: int = 3) -> str:
+        """What a worker says that refuses to start, with an exit code and without a traceback."""
         worker = Worker(pipeline, "1", *arguments)
         before = len(worker.log.read_text()) if worker.log.exists() else 0
         with workers(worker):
             assert worker.process is not None
-            code = worker.process.wait(90)
+            ended = worker.process.wait(90)
         said = worker.log.read_text()[before:]
-        assert code == 3, said
+        assert ended == code, said
         assert "Traceback" not in said
         return said
 
@@ -109,42 +152,54 @@ class Scene:
         )
         self.admin.incremental_alter_configs([resource])[resource].result(20)
 
-    def log_starts(self, topic: str, partitions: int) -> list[int]:
-        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "incident-look", **QUIET})
-        try:
-            return [
-                consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=20, cached=False)[0]
-                for p in range(partitions)
-            ]
-        finally:
-            consumer.close()
-
-    def lost_ranges(self, topic: str, lost: Sequence[str]) -> set[str]:
-        """As the refusal must name them: the offsets of acknowledged records that nobody read and that are gone."""
+    def ranges(self, topic: str, events: Iterable[str]) -> set[str]:
+        """From the first to behind the last offset of acknowledged records, by partition, as a refusal names it."""
         by_partition: dict[int, list[int]] = {}
-        for event in lost:
+        for event in events:
             partition, offset = self.publisher.places[event]
             by_partition.setdefault(partition, []).append(offset)
         return {f"{topic}[{p}]:{min(offsets)}-{max(offsets) + 1}" for p, offsets in by_partition.items()}
 
+    def delete_all(self, *topics: str) -> None:
+        """Let retention delete what the topics hold, and keep what comes later."""
+        ends = {topic: self._watermarks(topic, 1) for topic in topics}
+        for topic in topics:
+            self.retain(topic, SHORT_MS)
+        wait_until(
+            lambda: all(self.log_starts(topic) == ends[topic] for topic in topics), 60, f"{topics} deleted by retention"
+        )
+        for topic in topics:
+            self.retain(topic, LONG_MS)
 
-def committed(servers: str, group: str, topic: str, partitions: int) -> list[int | None]:
-    """What the broker remembers of a group; None where it remembers nothing."""
+    def log_starts(self, topic: str) -> list[int]:
+        """The first offset that each partition still has."""
+        return self._watermarks(topic, 0)
+
+    def _watermarks(self, topic: str, which: int) -> list[int]:
+        consumer = Consumer({"bootstrap.servers": self.servers, "group.id": "incident-look", **QUIET})
+        try:
+            partitions = consumer.list_topics(topic, timeout=20).topics[topic].partitions
+            places = [TopicPartition(topic, p) for p in sorted(partitions)]
+            return [consumer.get_watermark_offsets(place, timeout=20, cached=False)[which] for place in places]
+        finally:
+            consumer.close()
+
+
+def committed(servers: str, group: str, topic: str) -> list[int | None]:
+    """What the broker remembers of a group in each partition; None where it remembers nothing."""
     consumer = Consumer({"bootstrap.servers": servers, "group.id": group, **QUIET})
     try:
-        found = consumer.committed([TopicPartition(topic, p) for p in range(partitions)], timeout=20)
+        partitions = consumer.list_topics(topic, timeout=20).topics[topic].partitions or [0]  # it may be deleted
+        found = consumer.committed([TopicPartition(topic, p) for p in sorted(partitions)], timeout=20)
         return [place.offset if place.offset >= 0 else None for place in found]
     finally:
         consumer.close()
 
 
-def await_forgotten(servers: str, groups: Sequence[tuple[str, str, int]], timeout: float = 240) -> None:
-    """Wait until the broker has forgotten all offsets of (group, topic, partitions)."""
-    deadline = time.monotonic() + timeout
-    for group, topic, partitions in groups:
-        while any(offset is not None for offset in committed(servers, group, topic, partitions)):
-            assert time.monotonic() < deadline, f"the broker still remembers group {group}"
-            time.sleep(1)
+def await_forgotten(scenes: Iterable[Scene], timeout: float = 240) -> None:
+    """Wait until the broker has forgotten all offsets."""
+    for scene in scenes:
+        wait_until(scene.is_forgotten, timeout, f"the broker forgets {scene.name}", pause=1)
 
 
 def options_of(pipeline: Path, old: str, new: str) -> None:
@@ -152,6 +207,3 @@ def options_of(pipeline: Path, old: str, new: str) -> None:
     text = pipeline.read_text()
     assert old in text
     pipeline.write_text(text.replace(old, new))
-
-
-__all__ = ["ACCEPT", "FAST_GROUP", "Scene", "await_forgotten", "committed", "options_of"]

@@ -19,18 +19,18 @@ import pytest
 from confluent_kafka.admin import NewPartitions
 
 from prism_devservers import Kafka
-from tests.incident.scene import Scene, await_forgotten, committed, options_of
+from tests.incident.scene import ACCEPT, Scene, await_forgotten, committed, options_of
 from tests.integration.harness import MAPPING, ORDER, Worker, create_topic, event_ids, setup, wait_until, workers
 
 pytestmark = [pytest.mark.real, pytest.mark.slow, pytest.mark.timeout(600)]
 
+LEDGER_INDEX = "prism-ledger"
 FORGETFUL = {
     "offsets.retention.minutes": 1,
     "offsets.retention.check.interval.ms": 1000,
     "log.retention.check.interval.ms": 500,
     "log.initial.task.delay.ms": 500,
 }
-SHORT_MS, LONG_MS = 3000, 86_400_000
 Scenes = Mapping[str, Scene]
 
 
@@ -45,12 +45,7 @@ def scenes(elasticsearch: Any, tmp_path_factory: pytest.TempPathFactory) -> Iter
         with ThreadPoolExecutor(2) as executor:
             for done in [executor.submit(PREPARATIONS[name], scene) for name, scene in made.items()]:
                 done.result()
-        groups = [
-            (f"{scene.name}-{worker}", topic, 2)
-            for scene in made.values()
-            for worker, topic in (("1", scene.project.input), ("2", scene.project.output))
-        ]
-        await_forgotten(kafka.bootstrap, groups)
+        await_forgotten(made.values())
         yield made
 
 
@@ -113,7 +108,7 @@ def prepare_story(scene: Scene) -> None:
     one.write_text(one.read_text() + VISITS.format(topic=visits(scene)))
     setup(one, two)
     running = [Worker(one), Worker(two)]
-    scene.publisher.publish(0, 400)
+    scene.publish_orders(0, 400, 2)
     publish_visits(scene, 0, 400)
     with workers(*running):
         wait_until(lambda: scene.index.count() == 800, 90, "what both routes can read", running)
@@ -127,18 +122,18 @@ def prepare_story(scene: Scene) -> None:
             worker.kill()
     publish_broken(scene, header, 700, 200)
     publish_visits(scene, 700, 200)
-    assert None not in committed(scene.servers, f"{scene.name}-1", visits(scene), 2)
+    scene.remember()
 
 
 def test_a_breaking_schema_a_pause_and_offsets_that_the_broker_forgot_lose_nothing(scenes: Scenes) -> None:
     scene = scenes["story"]
-    await_forgotten(scene.servers, [(f"{scene.name}-1", visits(scene), 2)])
+    assert committed(scene.servers, f"{scene.name}-1", visits(scene)) == [None, None]
     release(scene, 3, MENDED)
     (scene.project.folder / "mappings" / "orders.toml").write_text(MAPPING.replace('"at"', '"created"'))
-    one, two = (scene.project.folder / "pipelines" / f"{name}.toml" for name in ("one", "two"))
+    one, two = scene.pipelines()
     scene.run_until(one, two, indexed=1800, kill=False)
-    assert "restored from the ledger" in one.with_suffix(".1.log").read_text()
-    assert "restored from the ledger" in two.with_suffix(".1.log").read_text()
+    assert "restored from the ledger" in scene.log(one)
+    assert "restored from the ledger" in scene.log(two)
     scene.in_topic_once()
     scene.in_index_once()
     assert event_ids(scene.servers, f"{scene.name}-1.dead-letters").total() == 0
@@ -149,15 +144,47 @@ def test_a_breaking_schema_a_pause_and_offsets_that_the_broker_forgot_lose_nothi
 
 def prepare_loss(scene: Scene) -> None:
     """Both workers stop; what is published then is deleted before they start again."""
-    project = scene.project
-    project.create_topics(2, retention_ms=str(SHORT_MS))
-    create_topic(scene.servers, project.output, 2, retention_ms=str(SHORT_MS))
-    one, two = project.worker_1(), project.worker_2()
+    scene.project.create_topics(2)
+    one, two = scene.project.worker_1(), scene.project.worker_2()
     setup(one, two)
+    scene.publish_orders(0, 200, 2)
+    scene.run_until(one, two, indexed=200, kill=False)
 
 
 def test_deleted_records_are_refused_by_their_exact_range_and_accepted_by_it(scenes: Scenes) -> None:
-    pytest.skip("written below")
+    scene = scenes["loss"]
+    read, pipelines = set(scene.acknowledged), scene.pipelines()
+    topics = scene.project.input, scene.project.output
+    # What the broker remembered before it forgot: there reading had to go on.
+    nexts = dict(zip(topics, scene.remembered, strict=True))
+    scene.publish_orders(0, 300, 2, "d")
+    scene.publish_events(300, 2)
+    doomed = scene.acknowledged - read
+    scene.delete_all(*topics)
+    lost = {
+        topic: {f"{topic}[{p}]:{nexts[topic][p]}-{start}" for p, start in enumerate(scene.log_starts(topic))}
+        for topic in topics
+    }
+    assert lost[topics[0]] == scene.ranges(topics[0], [event for event in doomed if event.startswith("d")])
+    scene.acknowledged.difference_update(doomed)
+    scene.publish_events(60, 2)
+    scene.publish_orders(0, 60, 2, "l")
+    for topic, pipeline in zip(topics, pipelines, strict=True):
+        assert set(ACCEPT.findall(scene.refusal(pipeline))) == lost[topic], "one refusal names all that is lost"
+        first, second = sorted(lost[topic])
+        said = scene.refusal(pipeline, "--accept-loss", first)
+        assert second in ACCEPT.findall(said), "what was not accepted is refused still"
+        first, end = second.rsplit("-", 1)
+        assert second in ACCEPT.findall(scene.refusal(pipeline, "--accept-loss", f"{first}-{int(end) - 1}"))
+    running = [
+        Worker(pipeline, "1", *(f"--accept-loss={each}" for each in lost[topic]))
+        for topic, pipeline in zip(topics, pipelines, strict=True)
+    ]
+    with workers(*running):
+        wait_until(lambda: scene.index.count() >= len(scene.acknowledged), 90, "all that is still there", running)
+        assert [worker.stop() for worker in running] == [0, 0]
+    scene.in_index_once()
+    scene.run_until(*pipelines, indexed=len(scene.acknowledged), kill=False)  # and needs no consent any more
 
 
 # --- a topic that is created again -------------------------------------------------------------------------------------
@@ -168,7 +195,7 @@ def prepare_recreated(scene: Scene) -> None:
     scene.project.create_topics(2)
     one, two = scene.project.worker_1(), scene.project.worker_2()
     setup(one, two)
-    scene.publisher.publish(0, 200, prefix="a")
+    scene.publish_orders(0, 200, 2, "a")
     scene.run_until(one, two, indexed=200)
     scene.admin.delete_topics([scene.project.input])[scene.project.input].result(20)
 
@@ -176,8 +203,9 @@ def prepare_recreated(scene: Scene) -> None:
 def test_a_topic_that_was_created_again_is_refused_and_read_from_its_beginning_on_consent(scenes: Scenes) -> None:
     scene = scenes["recreated"]
     create_topic(scene.servers, scene.project.input, 2)
-    scene.publisher.publish(0, 500, prefix="b")
-    one, two = (scene.project.folder / "pipelines" / f"{name}.toml" for name in ("one", "two"))
+    scene.new_producer()
+    scene.publish_orders(0, 500, 2, "b")
+    one, two = scene.pipelines()
     said = scene.refusal(one)
     assert f"--accept-recreated {scene.project.input}" in said
     assert scene.delivered() == 200
@@ -198,7 +226,7 @@ def prepare_partitions(scene: Scene) -> None:
     project.create_topics(2)
     one, two = project.worker_1(), project.worker_2()
     setup(one, two)
-    scene.publisher.publish(0, 200)
+    scene.publish_orders(0, 200, 2)
     scene.run_until(one, two, indexed=200)
     for topic in (project.input, project.output):
         scene.admin.create_partitions([NewPartitions(topic, 5)])[topic].result(20)
@@ -210,14 +238,12 @@ def prepare_partitions(scene: Scene) -> None:
 
 def test_added_partitions_are_read_from_their_beginning(scenes: Scenes) -> None:
     scene = scenes["partitions"]
-    for number in range(300):
-        event_id, value = scene.project.order(number, "n")
-        scene.publisher.raw(value, event_id, partition=number % 5)
-    scene.publisher.finish()
-    one, two = (scene.project.folder / "pipelines" / f"{name}.toml" for name in ("one", "two"))
+    scene.new_producer()
+    scene.publish_orders(0, 300, 5, "n")
+    one, two = scene.pipelines()
     scene.run_until(one, two, indexed=500, kill=False)
-    assert "new partition" in one.with_suffix(".1.log").read_text()
-    assert "new partition" in two.with_suffix(".1.log").read_text()
+    assert "new partition" in scene.log(one)
+    assert "new partition" in scene.log(two)
     scene.in_topic_once()
     scene.in_index_once()
 
@@ -226,17 +252,40 @@ def test_added_partitions_are_read_from_their_beginning(scenes: Scenes) -> None:
 
 
 def prepare_ledger(scene: Scene) -> None:
-    """The ledgers of both pipelines are deleted, after some records were read."""
-    project = scene.project
-    project.create_topics(2)
-    one, two = project.worker_1(), project.worker_2()
+    """Both pipelines have read some records, and know it from their ledgers only."""
+    scene.project.create_topics(2)
+    one, two = scene.project.worker_1(), scene.project.worker_2()
     setup(one, two)
-    scene.publisher.publish(0, 200)
+    scene.publish_orders(0, 200, 2)
     scene.run_until(one, two, indexed=200)
+
+
+def lose_ledgers(scene: Scene) -> None:
+    topic = f"prism.ledger.{scene.name}-1"
+    scene.admin.delete_topics([topic])[topic].result(20)
+    scene.index.get(LEDGER_INDEX, method="DELETE")
+
+
+def test_a_lost_ledger_is_refused_and_taken_up_again_from_what_the_broker_remembers(scenes: Scenes) -> None:
+    scene = scenes["ledger"]
+    one, two = scene.pipelines()
+    scene.publish_orders(200, 200, 2)
+    scene.run_until(one, two, indexed=400)  # from the ledger; the broker remembers again, for a minute
+    wait_until(lambda: None not in committed(scene.servers, f"{scene.name}-2", scene.project.output), 20, "offsets")
+    lose_ledgers(scene)
+    scene.publish_orders(400, 200, 2)
+    for pipeline in (one, two):
+        assert "prism setup" in scene.refusal(pipeline, code=2)
+    assert scene.index.count() == 400
+    setup(one, two)
+    scene.run_until(one, two, indexed=600, kill=False)
+    scene.in_topic_once()
+    scene.in_index_once()
 
 
 PREPARATIONS = {
     "story": prepare_story,
+    "loss": prepare_loss,
     "recreated": prepare_recreated,
     "partitions": prepare_partitions,
     "ledger": prepare_ledger,
