@@ -1,13 +1,14 @@
 """Source: one member of a consumer group.
 
 What librdkafka would do on its own is switched off: it commits nothing, it resets no offset, and it reads from where
-the listener says. Its silence is dangerous in three places, and each has its answer here:
+the listener says. Its silence is dangerous in four places, and each has its answer here:
 
 - The error that data is gone (``_AUTO_OFFSET_RESET``) comes once per partition, and nothing after it. So it is raised,
   and raised again by every later ``poll``.
 - An exception inside a rebalance callback does not drop the assignment: the client would assign by itself. So the
   callbacks catch everything, give the partitions back, and ``poll`` raises afterwards.
 - Partitions that go while a batch is being collected leave their records in it. So those are dropped.
+- A partition that was paused when it went is still paused when it comes back, for good if nobody knows. So it is resumed.
 """
 
 from __future__ import annotations
@@ -256,6 +257,10 @@ class KafkaSource:
     def _forget(self, consumer: Consumer, partitions: Sequence[Partition], given: Iterable[TopicPartition]) -> None:
         self._refused.difference_update(Partition(g.topic, g.partition) for g in given)
         self._touched.update(partitions)
+        resting = (self._paused | self._held).intersection(partitions)
+        if resting:
+            # The client remembers a pause when a partition is taken away, and would never read it when it comes back.
+            consumer.resume(_places(dict.fromkeys(resting, 0)))
         for known in (self._assigned, self._paused, self._held):
             known.difference_update(partitions)
         if self._incremental:

@@ -128,7 +128,10 @@ class Pausable(Protocol):
     """Capability: single partitions can rest while polling goes on."""
 
     def pause(self, partitions: Sequence[Partition]) -> None:
-        """``poll`` returns nothing of these until ``resume``. Partitions not assigned are passed over."""
+        """``poll`` returns nothing of these until ``resume``. Partitions not assigned are passed over.
+
+        A pause ends when its partition is revoked or lost: when that is assigned again, it is read.
+        """
         ...
 
     def resume(self, partitions: Sequence[Partition]) -> None:

@@ -103,6 +103,38 @@ def test_a_worker_that_polls_too_late_loses_its_partitions_and_cannot_commit(bro
     assert offsets(read(source, 3)) == [0, 1, 2]
 
 
+def test_a_partition_that_was_lost_while_it_was_paused_is_read_when_it_comes_back(broker: Broker) -> None:
+    topic, group = broker.create_topic(), fresh_name()
+    broker.number(topic, 3)
+    options = {"max.poll.interval.ms": 1500, "session.timeout.ms": 1500, "heartbeat.interval.ms": 200}
+    source = broker.source(topic, group, **options)
+    listener = opened(source)
+    read(source, 3)
+    source.pause([Partition(topic, 0)])
+    time.sleep(2.5)
+    assert offsets(read(source, 3)) == [0, 1, 2]
+    assert [event for event, _ in listener.events][:3] == ["assigned", "lost", "assigned"]
+
+
+@pytest.mark.parametrize("strategy", ["cooperative-sticky", "range"])
+def test_a_partition_that_was_revoked_while_it_was_paused_is_read_when_it_comes_back(
+    broker: Broker, strategy: str
+) -> None:
+    topic, group = broker.create_topic(partitions=2), fresh_name()
+    for index in range(2):
+        broker.number(topic, 3, index)
+    options = {"partition.assignment.strategy": strategy, "session.timeout.ms": 6000}
+    first, second = (broker.source(topic, group, worker, **options) for worker in ("1", "2"))
+    one = opened(first)
+    read(first, 6)
+    first.pause(sorted(one.mine))
+    two = opened(second)
+    poll_until(lambda: len(two.mine) == 1 and len(one.mine) == 1, first, second)
+    (back,) = two.mine
+    second.close()
+    assert offsets(read(first, 3), back.index) == [0, 1, 2]
+
+
 @pytest.mark.parametrize("strategy", ["cooperative-sticky", "range"])
 def test_an_assignment_that_is_refused_for_now_is_offered_again(broker: Broker, strategy: str) -> None:
     topic, group = broker.create_topic(), fresh_name()
