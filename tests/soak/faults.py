@@ -22,6 +22,7 @@ AHEAD = 2  # faults that the producers may be ahead of
 WAIT = 0.05
 FENCED_SECONDS = 120.0
 BESIDE_SECONDS = 8.0
+PAUSE_SECONDS = 90.0
 
 
 class FaultFailedError(Exception):
@@ -57,6 +58,7 @@ class Faults:
             "rebalance": self._rebalance,
             "freeze worker": self._freeze_worker,
             "replace worker": self._replace_worker,
+            "drift": self._drift,
         }
 
     def run(self, watch: Callable[[], None]) -> None:
@@ -221,11 +223,23 @@ class Faults:
         """Bad records among the good ones, for each worker."""
         rng = new_rng(fault.seed)
         count = 1 + int(40 * fault.strength)
-        topic = rng.choice(list(self._world.streams))
-        framing = self._world.framing
-        self._producers.poison_some(topic, framing[topic], BAD_AVRO, rng, count)
-        self._producers.poison_some(topic, framing[topic], BAD_AVRO_ONCE, rng, 1)
-        self._producers.poison_some("events", framing["events"], BAD_JSON, rng, count)
+        stream = rng.choice(list(self._world.streams.values()))
+        self._producers.poison_some(stream.topic, stream.framing, BAD_AVRO, rng, count)
+        self._producers.poison_some(stream.topic, stream.framing, BAD_AVRO_ONCE, rng, 1)
+        self._producers.poison_some("events", self._world.events_framing, BAD_JSON, rng, count)
+
+    def _drift(self, fault: Fault) -> None:
+        """A schema breaks what a mapping reads, and that route pauses; a while later schema and mapping are mended."""
+        name = new_rng(fault.seed).choice(list(self._world.streams))
+        before = self._world.pauses(name)
+        self._world.break_schema(name)
+        deadline = time.monotonic() + PAUSE_SECONDS
+        while self._world.pauses(name) == before:
+            if time.monotonic() > deadline:
+                raise FaultFailedError(f"no worker paused {name} within {PAUSE_SECONDS:.0f} s of a breaking schema")
+            time.sleep(0.5)
+        time.sleep(fault.lasts)
+        self._world.mend_schema(name)
 
 
 def _place(fault: Fault) -> str:
@@ -241,5 +255,7 @@ def _place(fault: Fault) -> str:
             return "producers"
         case "rebalance":
             return "guests"
+        case "drift":
+            return "schemas"
         case _:
             return fault.worker

@@ -19,6 +19,7 @@ Kind: TypeAlias = Literal[
     "rebalance",
     "freeze worker",
     "replace worker",
+    "drift",
 ]
 KINDS: Sequence[Kind] = get_args(Kind)
 WEIGHTS: Mapping[Kind, int] = {
@@ -33,6 +34,7 @@ WEIGHTS: Mapping[Kind, int] = {
     "rebalance": 10,
     "freeze worker": 6,
     "replace worker": 3,
+    "drift": 5,
 }
 LASTS: Mapping[Kind, tuple[float, float]] = {  # seconds; sessions of the group last three
     "kill worker": (0.0, 3.0),
@@ -46,6 +48,7 @@ LASTS: Mapping[Kind, tuple[float, float]] = {  # seconds; sessions of the group 
     "rebalance": (2.0, 8.0),
     "freeze worker": (0.5, 9.0),
     "replace worker": (1.0, 5.0),
+    "drift": (1.0, 5.0),
 }
 WORKERS = ("one-a", "one-b", "two-a", "two-b")
 

@@ -9,11 +9,11 @@ import signal
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from prism_devservers import Elasticsearch, Kafka
 from prismlib.contracts.directory import DirectoryRegistry
@@ -184,11 +184,11 @@ class World:
         for name in STREAMS:
             self.add_schema(f"{name}-value", "avro", "v1.avsc", ORDER | {"name": name.capitalize()})
             (self.project / "mappings" / f"{name}.toml").write_text(MAPPING)
-        registry = DirectoryRegistry(self.project / "schemas")
-        self.framing = {
-            topic: struct.pack(">bI", 0, registry.latest(f"{topic}-value").id) for topic in (*STREAMS, "events")
+        self.events_framing = self._framing("events-value", 1)
+        self.streams = {
+            name: Stream(name, prefix, self._framing(f"{name}-value", 1)) for name, prefix in STREAMS.items()
         }
-        self.streams = {name: Stream(name, prefix, self.framing[name]) for name, prefix in STREAMS.items()}
+        self._evolutions = {name: ["at"] for name in STREAMS}
         servers = self.kafka.bootstrap
         routes = "".join(ROUTE.format(name=name) for name in STREAMS)
         texts = {"one": ONE.format(servers=servers, options=FAST_GROUP, routes=routes)}
@@ -214,8 +214,31 @@ class World:
     def add_schema(self, subject: str, fmt: str, file: str, schema: object) -> None:
         home = self.project / "schemas" / subject
         home.mkdir(parents=True, exist_ok=True)
-        (home / "subject.toml").write_text(SUBJECT.format(format=fmt))
-        (home / file).write_text(json.dumps(schema))
+        write(home / "subject.toml", SUBJECT.format(format=fmt))
+        write(home / file, json.dumps(schema))
+
+    def _framing(self, subject: str, version: int) -> bytes:
+        return struct.pack(">bI", 0, DirectoryRegistry(self.project / "schemas").version(subject, version).id)
+
+    def break_schema(self, name: str) -> None:
+        """A producer gives the field that the mapping takes the time from another name, and writes it from now on."""
+        names = self._evolutions[name]
+        version = 2 * len(names)
+        names.append(f"at_{version}")
+        self.add_schema(f"{name}-value", "avro", f"v{version}.avsc", renamed(name, names[-1:]))
+        self.streams[name].framing = self._framing(f"{name}-value", version)
+
+    def mend_schema(self, name: str) -> None:
+        """A version that reads all names comes out, and a mapping that reads the new one."""
+        names = self._evolutions[name]
+        self.add_schema(f"{name}-value", "avro", f"v{2 * len(names) - 1}.avsc", renamed(name, names[::-1]))
+        write(self.project / "mappings" / f"{name}.toml", MAPPING.replace('"at"', f'"{names[-1]}"'))
+
+    def pauses(self, name: str) -> int:
+        """How often workers said that a route pauses."""
+        said = re.compile(rf"route paused, nothing is skipped.* topic={name}\b")
+        logs = self.project.glob("pipelines/one.*.log")
+        return sum(len(said.findall(log.read_text(errors="replace"))) for log in logs)
 
     def stop_workers(self) -> dict[str, int]:
         """SIGTERM to all; the exit code of each."""
@@ -240,6 +263,20 @@ class World:
         while not self._stop.wait(TEND_SECONDS):
             for post in self.posts.values():
                 post.tend()
+
+
+def write(path: Path, text: str) -> None:
+    """All of it or nothing: workers read these files while they are written."""
+    unfinished = path.with_name(f".{path.name}.new")
+    unfinished.write_text(text)
+    unfinished.replace(path)
+
+
+def renamed(name: str, names: Sequence[str]) -> dict[str, Any]:
+    """The schema of a stream whose time has the first of these names; the others are read as well."""
+    at = {"name": names[0], "aliases": list(names[1:])}
+    fields = [field | at if field["name"] == "at" else field for field in ORDER["fields"]]
+    return ORDER | {"name": name.capitalize(), "fields": fields}
 
 
 def new_rng(seed: int) -> random.Random:
