@@ -76,7 +76,7 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=200, help="default 200")
     parser.add_argument("--seed", type=int, help="default: a new one, which is printed")
     parser.add_argument(
-        "--rate", type=float, default=3000, help="most records that are published a second; default 3000"
+        "--rate", type=float, default=1500, help="most records that are published a second; default 1500"
     )
     parser.add_argument("--folder", type=Path, help="a new folder for everything; kept. Default: a temporary one")
     parser.add_argument("--json", action="store_true", help="the result as JSON on standard output")
