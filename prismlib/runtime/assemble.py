@@ -22,6 +22,7 @@ from prismlib.plugin.hookspecs import Administration, StreamReader
 from prismlib.plugin.manager import Plugins
 from prismlib.runtime.building import Builder
 from prismlib.runtime.given import NOTHING, GivenStages
+from prismlib.runtime.notices import Tell
 from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedStage, located, resolve
 from prismlib.runtime.route import Route
 from prismlib.runtime.runner import Runner
@@ -50,9 +51,16 @@ class Assembled:
     dead_letters: Sink | None
     usage: UsageReports | None = None
 
-    def runner(self) -> Runner:
-        """The runner of these stages; they can be run once."""
-        return Runner(self.settings, self.source, self.routes, self.sink, self.dead_letters, self.usage)
+    def runner(self, tell: Tell | None = None) -> Runner:
+        """The runner of these stages; they can be run once.
+
+        Args:
+            tell: takes what somebody must be told of; None where nobody is.
+
+        Raises:
+            StageContractError: the stages do not fit together.
+        """
+        return Runner(self.settings, self.source, self.routes, self.sink, self.dead_letters, self.usage, tell)
 
 
 def assemble(
