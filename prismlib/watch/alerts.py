@@ -143,7 +143,7 @@ class Alerts:
                 raise ConfigError(f"nobody will be told, which --production refuses: {reasons}")
             nobody, untested = None, list(failed)
         for address in untested:
-            self._lines[address].put(self._writer.test())
+            self._lines[address].put(self._writer.test(), optional=True)
         if nobody is not None and untested:
             log.warning("nobody will be told until a test message is delivered, which is on its way")
         elif nobody is not None:

@@ -20,6 +20,8 @@ WAITING = 100
 TOO_OLD = 24 * 3600.0
 """Seconds after which a message is given up: an address that has not worked for a day needs a person."""
 FIRST_WAIT, LONGEST_WAIT = 1.0, 300.0
+LAST_OPTIONAL = 3.0
+"""Seconds that the end of a process waits at most for a message that it could do without, such as a test."""
 LAST_WAIT = 1.0
 """Seconds between attempts while the process wants to end."""
 
@@ -28,6 +30,7 @@ LAST_WAIT = 1.0
 class _Waiting:
     message: Message
     story: str | None
+    optional: bool
     since: float
 
 
@@ -50,15 +53,16 @@ class Line:
         self._thread: threading.Thread | None = None
         self._failing = False
 
-    def put(self, message: Message, story: str | None = None) -> None:
+    def put(self, message: Message, story: str | None = None, *, optional: bool = False) -> None:
         """Take a message over; does not wait.
 
         Args:
             message: to deliver.
             story: a message of the same story that still waits is replaced: the newer one says all of it.
+            optional: the end of the process need not wait for it.
         """
         with self._changed:
-            new = _Waiting(message, story, time.monotonic())
+            new = _Waiting(message, story, optional, time.monotonic())
             same = next((i for i, w in enumerate(self._waiting) if story is not None and w.story == story), None)
             if same is not None:
                 self._waiting[same] = new
@@ -76,6 +80,8 @@ class Line:
         """Try what waits again now; the thread ends when nothing is left. Nothing may be put any more."""
         with self._changed:
             self._closing = True
+            if self._failing:
+                self._waiting = deque(waiting for waiting in self._waiting if not waiting.optional)
             self._changed.notify_all()
 
     def close(self, deadline: float) -> int:
@@ -88,6 +94,9 @@ class Line:
             How many messages were not delivered.
         """
         self.begin_to_close()
+        with self._changed:
+            if all(waiting.optional for waiting in self._waiting):
+                deadline = min(deadline, time.monotonic() + LAST_OPTIONAL)
         if self._thread is not None:
             self._thread.join(max(0.0, deadline - time.monotonic()))
         with self._changed:

@@ -149,6 +149,16 @@ def test_the_end_tries_again_what_waits_for_its_next_attempt(
     assert len(inbox.came) == 1
 
 
+def test_the_end_does_not_wait_for_a_test_message_that_has_failed(inbox: Inbox, address: Address) -> None:
+    inbox.failing = True
+    line = Line(address, lambda _: None)
+    line.put(WRITER.test(), optional=True)
+    until(lambda: line._failing)
+    began = time.monotonic()
+    assert line.close(began + 15.0) == 0
+    assert time.monotonic() - began < 2.0
+
+
 def test_a_service_that_is_away_gets_everything_later_in_order(
     inbox: Inbox, address: Address, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
