@@ -95,11 +95,10 @@ if TYPE_CHECKING:
         Transactional,
         WritePolicy,
     )
-    from prismlib.watch.alerts import Alerts, open_alerts
+    from prismlib.watch.alerts import open_alerts
 
 __all__ = [
     "Administration",
-    "Alerts",
     "AssignmentListener",
     "BuildContext",
     "Check",
@@ -196,7 +195,7 @@ _HOMES = {
     "prismlib.runtime.notices": "Notice NoticeKind Tell",
     "prismlib.runtime.runner": "Runner RunnerState",
     "prismlib.stages": "AssignmentListener Committed Decoder Encoder Explains FieldSet FindsTimes Horizon IdentifiesSchema InGroup KeepsLedger Normalizer Pausable Seekable Sink Source StartPosition Transactional WritePolicy",
-    "prismlib.watch.alerts": "Alerts open_alerts",
+    "prismlib.watch.alerts": "open_alerts",
 }
 """Names by the module that they are imported from; the same as for type checkers above."""
 

@@ -19,6 +19,7 @@ from prismlib.errors import (
 log = logging.getLogger(__name__)
 
 NoticeKind: TypeAlias = Literal["refused", "paused", "resumed", "stopped", "reload-failed"]
+"""What kind of thing it is; :class:`Notice` says what each means."""
 
 FILE = "PIPELINE.toml"
 """Stands for the pipeline's file in the command of a notice; whoever tells it puts the path there, where there is one."""

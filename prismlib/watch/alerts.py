@@ -16,7 +16,7 @@ from typing import Self
 from prismlib.config.pipeline import PipelineConfig
 from prismlib.config.project import ProjectConfig, load_project
 from prismlib.errors import ConfigError
-from prismlib.runtime.notices import Notice, notice_of_end
+from prismlib.runtime.notices import Notice, Tell, notice_of_end
 from prismlib.watch.address import Address, understand
 from prismlib.watch.line import Line
 from prismlib.watch.message import Message, Writer
@@ -101,13 +101,7 @@ def try_out(addresses: Sequence[Address], message: Message, proofs: Proofs) -> d
 
 
 class Alerts:
-    """Tells the addresses of ``[alerts]`` what happens to a pipeline, as long as the block lasts.
-
-        with open_alerts(pipeline) as alerts:
-            build_runner(pipeline, tell=alerts.tell).run()
-
-    Its end delivers what is still waiting, for 15 seconds at most.
-    """
+    """Tells the addresses of ``[alerts]`` what happens to a pipeline, as long as its block lasts."""
 
     def __init__(self, path: AlertPath, writer: Writer) -> None:
         """Nothing is sent yet; see :func:`open_alerts`."""
@@ -184,11 +178,15 @@ def project_alerts(project: ProjectConfig, *, pipeline: str, file: Path | None, 
     return Alerts(AlertPath.of(project), Writer(pipeline, file, worker, socket.gethostname()))
 
 
-def open_alerts(pipeline: PipelineConfig, worker: str = "1") -> Alerts:
-    """What tells the addresses of ``[alerts]`` in the ``prism.toml`` above a pipeline, for code that embeds one.
+@contextlib.contextmanager
+def open_alerts(pipeline: PipelineConfig, worker: str = "1") -> Iterator[Tell]:
+    """Tell the addresses of ``[alerts]`` in the ``prism.toml`` above a pipeline, from code that embeds one.
 
-    Addresses that were never tested are tested at once, by one real message. Apprise delivers in short-lived processes of
-    its own, so neither its logs nor its threads are in yours.
+        with open_alerts(pipeline) as tell:
+            build_runner(pipeline, tell=tell).run()
+
+    Addresses that were never tested are tested at once, by one real message. The end of the block delivers what still waits,
+    for 15 seconds at most. Apprise delivers in short-lived processes, so neither its logs nor its threads are in yours.
 
     Args:
         pipeline: from :func:`load_pipeline` or :func:`pipeline_from`.
@@ -199,6 +197,6 @@ def open_alerts(pipeline: PipelineConfig, worker: str = "1") -> Alerts:
     """
     project = load_project(pipeline.base)
     file = pipeline.path if pipeline.path.is_file() else None
-    alerts = project_alerts(project, pipeline=pipeline.name, file=file, worker=worker)
-    alerts.begin()
-    return alerts
+    with project_alerts(project, pipeline=pipeline.name, file=file, worker=worker) as alerts:
+        alerts.begin()
+        yield alerts.tell
