@@ -68,7 +68,7 @@ def alerts() -> None:
 def test(_: App, as_json: bool) -> int:  # noqa: FBT001  # click passes options by name
     """Send one real message to every address of [alerts] to, and keep which of them work.
 
-    Ends with 0 when every address has taken it, 2 when one is wrong or there is none, 3 when one did not take it.
+    Ends with 0 when every address has taken it, 2 when one is wrong or there is none, 3 when one did not take it, or the result cannot be kept.
     """
     project = load_project(Path.cwd())
     path = AlertPath.of(project)
@@ -90,8 +90,16 @@ def test(_: App, as_json: bool) -> int:  # noqa: FBT001  # click passes options 
         )
     for wrong in path.wrong:
         print_error(wrong)
+    forgotten = [str(a) for a, why in results.items() if why is None and path.proofs.tested_at(a.secret) is None]
+    if forgotten:
+        print_error(
+            f"{path.proofs.file} cannot be written, so nothing else will know that {', '.join(forgotten)} works; make it"
+            " writable, or name another folder in [storage] path"
+        )
     if path.wrong:
         return ConfigError.exit_code
+    if forgotten:
+        return UnreachableError.exit_code
     return UnreachableError.exit_code if any(results.values()) else 0
 
 

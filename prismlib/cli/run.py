@@ -76,7 +76,6 @@ def run(
     packages = {plugin.module.partition(".")[0] for plugin in app.plugins.loaded}
     logs.configure(log_format, log_level, worker if workers == 1 else "supervisor", packages)
     with alerts_of(pipeline, worker if workers == 1 else "supervisor") as alerts:
-        alerts.begin(production=production, test=not alerts_tested)
         if workers > 1:
             with alerts.telling():
                 config = load(pipeline, app.plugins).pipeline
@@ -84,6 +83,7 @@ def run(
                     config.require_topic(topic, "--accept-recreated")
                 # What is wrong with the file is told once, not by every worker.
                 resolve(config, app.plugins).require_all()
+            alerts.begin(production=production)
             options = ["--log-format", log_format, "--log-level", log_level, "--stop-at-eof", "--alerts-tested"]
             options += [f"--accept-recreated={topic}" for topic in accept_recreated]
             options += [] if until_idle is None else [f"--until-idle={until_idle}"]
@@ -101,6 +101,8 @@ def run(
                 accept_recreated=frozenset(accept_recreated),
                 until_idle=until_idle,
             ).runner(alerts.tell)
+        if not alerts_tested:
+            alerts.begin(production=production)
         if stop_at_eof:
             stop_when_parent_ends(runner.stop)
         started = {"pipeline": loaded.pipeline.name, "topics": ",".join(loaded.pipeline.topics)}

@@ -114,20 +114,19 @@ class Alerts:
         """Take a notice over, without waiting for its delivery. May be called from any thread; never raises."""
         self._outbox.tell(notice)
 
-    def begin(self, *, production: bool = False, test: bool = True) -> None:
+    def begin(self, *, production: bool = False) -> None:
         """Say whether somebody will be told, and test addresses that never have been by one real message.
 
         Args:
             production: wait for the tests, and refuse to go on when nobody will be told. Without it, they are sent while
                 the pipeline runs already, and tried again until they are delivered.
-            test: whether to test; not where another process does.
 
         Raises:
             ConfigError: nobody will be told, in production.
         """
         for wrong in self._path.wrong:
             log.error("an alert address is not used", extra={"reason": wrong})
-        untested = self._path.untested() if test else []
+        untested = self._path.untested()
         nobody = self._path.nobody()
         if production and nobody is not None:
             results = try_out(untested, self._writer.test(), self._path.proofs)

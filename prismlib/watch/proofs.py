@@ -26,7 +26,11 @@ _FRESH: Final = 60.0
 
 
 class Proofs:
-    """The times of the last delivery to each address that worked. Several processes may share the file."""
+    """The times of the last delivery to each address that worked. Several processes may share the file.
+
+    Attributes:
+        file: where they are kept.
+    """
 
     def __init__(self, storage: Path) -> None:
         """Nothing is read or made yet.
@@ -34,7 +38,7 @@ class Proofs:
         Args:
             storage: the folder of what is embedded.
         """
-        self._path = storage / "alerts.json"
+        self.file = storage / "alerts.json"
         self._lock = threading.Lock()
         self._hashes: dict[tuple[str, Secret], str] = {}
 
@@ -68,7 +72,7 @@ class Proofs:
             try:
                 self._write(json.dumps(data, indent=2))
             except OSError as error:
-                facts = {"file": str(self._path), "reason": error.strerror}
+                facts = {"file": str(self.file), "reason": error.strerror}
                 log.warning(
                     "it cannot be kept which alert addresses work; they are tested again at the next start", extra=facts
                 )
@@ -76,25 +80,25 @@ class Proofs:
     def _read(self) -> tuple[str, dict[str, datetime]]:
         """What is in the file; nothing of one that is missing or damaged, since testing again is harmless."""
         try:
-            data: Any = json.loads(self._path.read_text(encoding="utf-8"))
+            data: Any = json.loads(self.file.read_text(encoding="utf-8"))
             return str(data["salt"]), {
                 str(k): datetime.fromisoformat(v).astimezone(UTC) for k, v in data["tested"].items()
             }
         except FileNotFoundError:
             return "", {}
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-            facts = {"file": str(self._path), "reason": type(error).__name__}
+            facts = {"file": str(self.file), "reason": type(error).__name__}
             log.warning("it cannot be read which alert addresses work; they count as not tested", extra=facts)
             return "", {}
 
     def _write(self, text: str) -> None:
         """All of it or nothing, and readable by nobody else."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix="alerts-", dir=self._path.parent)
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix="alerts-", dir=self.file.parent)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as file:
                 file.write(text)
-            Path(name).replace(self._path)
+            Path(name).replace(self.file)
         except OSError:
             Path(name).unlink(missing_ok=True)
             raise

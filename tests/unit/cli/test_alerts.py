@@ -162,9 +162,9 @@ def test_what_is_wrong_before_a_runner_is_there_is_told_too(site: Site, hook: Ho
     assert site.prism("run", site.path).code == 2
     site.path.write_text("name = ")
     assert site.prism("run", site.path).code == 2
-    assert hook.titles == ["p can reach you here", "p stopped: its topics", "p.toml stopped: its topics"]
-    assert "there are no servers" in hook.came[1]["message"]
-    assert f"Run next: prism check {site.path}" in hook.came[1]["message"]
+    assert hook.titles == ["p stopped: its topics", "p.toml stopped: its topics"]
+    assert "there are no servers" in hook.came[0]["message"]
+    assert f"Run next: prism check {site.path}" in hook.came[0]["message"]
 
 
 def test_an_end_that_was_asked_for_is_not_told(site: Site, world: ModuleType, hook: Hook) -> None:
@@ -239,6 +239,14 @@ def test_alerts_test_that_fails_is_remembered(site: Site, world: ModuleType, hoo
     result = site.prism("alerts", "test")
     assert (result.code, "its service answered with the status 401" in result.out) == (3, True)
     assert check(site, "--production")[0] == 2
+
+
+def test_alerts_test_says_when_its_result_cannot_be_kept(site: Site, hook: Hook) -> None:
+    write(site, hook.url())
+    (site.folder / ".prism").write_text("no folder")
+    result = site.prism("alerts", "test")
+    assert (result.code, len(hook.came)) == (3, 1)
+    assert f"{site.folder / '.prism' / 'alerts.json'} cannot be written" in result.err
 
 
 @pytest.mark.parametrize(("urls", "says"), [([], "names no address"), ([HUSH], "to[0] is no address")])
