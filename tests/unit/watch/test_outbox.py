@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -104,8 +105,8 @@ def test_spans(seconds: float, text: str) -> None:
 
 
 def test_telling_does_not_wait_and_the_end_does() -> None:
-    """A mail server that answers after two seconds, each time: its client says eight things."""
-    with SmtpServer(pause=0.3) as server:
+    """A mail server that takes its time for each of the eight things that its client says."""
+    with SmtpServer(pause=0.6) as server:
         slow = Address(
             "[alerts] to[0]",
             "mailto",
@@ -114,7 +115,7 @@ def test_telling_does_not_wait_and_the_end_does() -> None:
         box = Outbox([Line(slow, lambda _: None)], WRITER)
         began = time.monotonic()
         box.tell(REFUSED)
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 0.5, "the server has not answered a single time"
         assert box.close(15.0) == 0
         assert len(server.mails) == 1
 
@@ -173,8 +174,7 @@ def test_a_service_that_is_away_gets_everything_later_in_order(
         time.sleep(2.5)
         assert inbox.came == []
         inbox.failing = False
-        until(lambda: len(inbox.came) == 3)
-        until(lambda: caplog.records[-1].message == "alerts are delivered again")
+        assert box.close(20.0) == 0
     assert [title.split(": ", 1)[1] for title in inbox.titles] == [
         "shop paused: orders",
         "shop resumed: orders",
@@ -195,42 +195,40 @@ def test_one_address_of_three_that_fails_does_not_hold_the_others_back(inbox: In
 
 
 def test_a_pause_is_told_once_then_with_how_long_it_lasts_and_then_its_end(inbox: Inbox, address: Address) -> None:
-    with outbox(address, repeat=2.0) as box:
+    with outbox(address, repeat=4.0) as box:
         for number in range(50):
             box.tell(Notice("paused", "orders", f"probe {number}.", PAUSED.stake, PAUSED.command))
         until(lambda: len(inbox.came) == 2)
         box.tell(RESUMED)
         box.tell(RESUMED)
         until(lambda: len(inbox.came) == 3)
-        time.sleep(2.5)
+        time.sleep(4.5)
     assert len(inbox.came) == 3, "it is over"
     first, again, end = inbox.came
     assert (first["title"], first["message"].splitlines()[0]) == (
         "Prism: shop paused: orders",
         "What happened: probe 0.",
     )
-    assert again["title"] == "Prism: shop paused: orders, for 2 s now"
-    assert again["message"].splitlines()[:2] == [
-        "What happened: probe 49.",
-        "It has lasted for 2 s, and is told again while it lasts.",
-    ]
+    assert re.fullmatch(r"Prism: shop paused: orders, for [4-7] s now", again["title"])
+    assert re.match(r"What happened: probe 49\.\nIt has lasted for [4-7] s, and is told again", again["message"])
     assert end["title"] == "Prism: shop resumed: orders"
-    assert "It was paused for 2 s." in end["message"]
+    assert re.search(r"It was paused for [4-7] s\.", end["message"])
     assert "Run next" not in end["message"]
 
 
 def test_a_pause_that_comes_and_goes_is_told_again_only_after_a_while_or_when_it_stays(
     inbox: Inbox, address: Address
 ) -> None:
-    with outbox(address, calm=4.0) as box:
+    with outbox(address, calm=8.0) as box:
+        began = time.monotonic()
         for _ in range(20):
             box.tell(PAUSED)
             box.tell(RESUMED)
         box.tell(PAUSED)  # and stays
         until(lambda: len(inbox.came) == 2)
-        time.sleep(0.5)
         assert [message["type"] for message in inbox.came] == ["warning", "success"]
         until(lambda: len(inbox.came) == 3)
+        assert time.monotonic() - began > 8.0
         assert inbox.titles[2] == "Prism: shop paused: orders"
 
 
