@@ -10,6 +10,7 @@ from pathlib import Path
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
+from tests.http_server import HttpServer
 from tests.integration.harness import (
     QUIET,
     Index,
@@ -35,6 +36,7 @@ class Scene:
         self.servers, self.name = servers, name
         self.publisher = Publisher(self.project)
         self.index = Index(url, name)
+        self.told: list[str] = []  # titles of the alerts that came
         self.admin = AdminClient({"bootstrap.servers": servers, **QUIET})
         self.inputs = [self.project.input]
         self._events = 0
@@ -43,6 +45,15 @@ class Scene:
     @property
     def acknowledged(self) -> set[str]:
         return self.publisher.acknowledged
+
+    def alert(self, server: HttpServer) -> None:
+        """Have alerts sent to a server, under the scene's name."""
+        project = self.project.folder / "prism.toml"
+        project.write_text(f'{project.read_text()}[alerts]\nto = ["json://localhost:{server.port}/{self.name}"]\n')
+
+    def is_told(self, what: str) -> None:
+        """Wait until an alert says so."""
+        wait_until(lambda: any(what in title for title in self.told), 30, f"an alert that says {what!r}: {self.told}")
 
     def remember(self) -> None:
         """Keep what the broker remembers of the workers' groups now: the next offset by partition."""

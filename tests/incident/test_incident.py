@@ -19,6 +19,7 @@ import pytest
 from confluent_kafka.admin import NewPartitions
 
 from prism_devservers import Kafka
+from tests.http_server import HttpServer, Reply, Seen
 from tests.incident.scene import ACCEPT, Scene, await_forgotten, committed, options_of
 from tests.integration.harness import MAPPING, ORDER, Worker, create_topic, event_ids, setup, wait_until, workers
 
@@ -38,10 +39,16 @@ Scenes = Mapping[str, Scene]
 def scenes(elasticsearch: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenes]:
     """All scenes, after the broker has forgotten every offset."""
     folder = tmp_path_factory.mktemp("incident")
-    with Kafka(FORGETFUL) as kafka:
-        made = {
-            name: Scene(folder / name, kafka.bootstrap, elasticsearch.url, f"incident-{name}") for name in PREPARATIONS
-        }
+    made: dict[str, Scene] = {}
+
+    def told(seen: Seen) -> Reply:
+        made[seen.path.removeprefix("/incident-").partition("/")[0]].told.append(seen.json()["title"])
+        return Reply(200)
+
+    with Kafka(FORGETFUL) as kafka, HttpServer(told) as alerts:
+        for name in PREPARATIONS:
+            made[name] = Scene(folder / name, kafka.bootstrap, elasticsearch.url, f"incident-{name}")
+            made[name].alert(alerts)
         with ThreadPoolExecutor(2) as executor:
             for done in [executor.submit(PREPARATIONS[name], scene) for name, scene in made.items()]:
                 done.result()
@@ -127,13 +134,23 @@ def prepare_story(scene: Scene) -> None:
 
 def test_a_breaking_schema_a_pause_and_offsets_that_the_broker_forgot_lose_nothing(scenes: Scenes) -> None:
     scene = scenes["story"]
+    scene.is_told("paused")
     assert committed(scene.servers, f"{scene.name}-1", visits(scene)) == [None, None]
-    release(scene, 3, MENDED)
-    (scene.project.folder / "mappings" / "orders.toml").write_text(MAPPING.replace('"at"', '"created"'))
     one, two = scene.pipelines()
-    scene.run_until(one, two, indexed=1800, kill=False)
-    assert "restored from the ledger" in scene.log(one)
-    assert "restored from the ledger" in scene.log(two)
+    pauses = scene.log(one).count("route paused")
+    running = [Worker(one), Worker(two)]
+    with workers(*running):
+        wait_until(lambda: scene.index.count() == 1300, 90, "the visits, although the orders are paused still", running)
+        wait_until(lambda: scene.log(one).count("route paused") > pauses, 30, "the pause of the orders", running)
+        assert scene.index.count() == 1300
+        assert "restored from the ledger" in scene.log(one)
+        assert "restored from the ledger" in scene.log(two)
+        release(scene, 3, MENDED)
+        mapping = scene.project.folder / "mappings" / "orders.toml"
+        mapping.write_text(MAPPING.replace('"at"', '"created"'))
+        wait_until(lambda: scene.index.count() == 1800, 90, "the orders, without a restart", running)
+        scene.is_told("resumed")
+        assert [worker.stop() for worker in running] == [0, 0]
     scene.in_topic_once()
     scene.in_index_once()
     assert event_ids(scene.servers, f"{scene.name}-1.dead-letters").total() == 0
@@ -171,6 +188,8 @@ def test_deleted_records_are_refused_by_their_exact_range_and_accepted_by_it(sce
     scene.publish_orders(0, 60, 2, "l")
     for topic, pipeline in zip(topics, pipelines, strict=True):
         assert set(ACCEPT.findall(scene.refusal(pipeline))) == lost[topic], "one refusal names all that is lost"
+        scene.is_told("refuses")
+        scene.told.clear()
         first, second = sorted(lost[topic])
         said = scene.refusal(pipeline, "--accept-loss", first)
         assert second in ACCEPT.findall(said), "what was not accepted is refused still"
@@ -208,6 +227,7 @@ def test_a_topic_that_was_created_again_is_refused_and_read_from_its_beginning_o
     one, two = scene.pipelines()
     said = scene.refusal(one)
     assert f"--accept-recreated {scene.project.input}" in said
+    scene.is_told("refuses")
     assert scene.delivered() == 200
     running = [Worker(one, "1", "--accept-recreated", scene.project.input), Worker(two)]
     with workers(*running):
