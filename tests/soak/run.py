@@ -23,7 +23,9 @@ from tests.soak.world import Ended, World
 QUIET_SECONDS = 240.0  # without anything new in the index, and all is not there: given up
 LOOK_SECONDS = 3.0
 # What a worker may end with when servers are away while it starts, or another took its name. A supervisor starts it again.
-MAY_END = re.compile(r"does not answer|answers 50[23]|answered within|stayed away|another process has taken the place")
+MAY_END = re.compile(
+    r"does not answer|answers 50[23]|answered within|stayed away|another process has (?:taken the place|become)"
+)
 
 
 @dataclass(frozen=True, slots=True)
