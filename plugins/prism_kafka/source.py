@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -60,7 +60,7 @@ class Member:
 
 
 class KafkaSource:
-    """A Source that is InGroup, Pausable, Seekable and FindsTimes."""
+    """A Source that is InGroup, Pausable, Seekable, FindsTimes and IdentifiesTopics."""
 
     def __init__(self, servers: str, options: Options, *, group: str, worker: str, topics: Sequence[str]) -> None:
         """Nothing is connected yet.
@@ -175,8 +175,7 @@ class KafkaSource:
         if code in DATA_GONE:
             offset = f" offset {message.offset()}" if message is not None and (message.offset() or -1) >= 0 else ""
             return DataLossError(
-                f"{place}: the broker no longer has the next record{offset} to read ({reason}); nothing was skipped. See"
-                f" `prism offsets show` for what is gone"
+                f"{place}: the broker no longer has the next record{offset} to read ({reason}); nothing was skipped"
             )
         if code in UNKNOWN_TOPIC:
             names = ", ".join(self._missing_topics())
@@ -219,7 +218,7 @@ class KafkaSource:
         """Ask the listener where to start. What it refuses is offered again by the next poll, if there is one."""
         self._refused.update(partitions)
         starts: list[TopicPartition] = []
-        if partitions:
+        if partitions or not self._assigned:
             positions = self._listener_or_fail().on_assigned(partitions)
             starts = _places({p: positions[p] for p in partitions})
         if self._incremental:
@@ -285,7 +284,8 @@ class KafkaSource:
         """Commit to the group, and wait for the broker."""
         if not next_offsets:
             return
-        strangers = sorted(str(p) for p in next_offsets.keys() - self._assigned)
+        # Those that the listener decides about at this moment count as this member's.
+        strangers = sorted(str(p) for p in next_offsets.keys() - self._assigned - self._refused)
         if strangers:
             raise FencedError(f"offsets of {', '.join(strangers)} cannot be committed: another member owns them now")
         try:
@@ -317,8 +317,17 @@ class KafkaSource:
                 raise FatalError(f"no topic {', '.join(missing)} on {self._cluster.servers}: it was deleted")
             starts, ends = self._cluster.starts(partitions), self._cluster.ends(partitions)
             oldest = self._cluster.first_since(partitions, 0)
-        ids = {name: topic.id for name, topic in topics.items() if topic is not None}
-        return {p: Horizon(starts[p], ends[p], ids[p.stream], oldest[p][1]) for p in partitions}
+        found = {name: topic for name, topic in topics.items() if topic is not None}
+        return {
+            p: Horizon(starts[p], ends[p], found[p.stream].id, oldest[p][1], found[p.stream].partitions)
+            for p in partitions
+        }
+
+    def topic_ids(self, streams: Collection[str]) -> Mapping[str, str]:
+        """Ask a broker to describe the topics."""
+        with _retryable():
+            topics = self._cluster.topics(streams)
+        return {name: "" if topic is None else topic.id for name, topic in topics.items()}
 
     def offsets_at(self, partitions: Sequence[Partition], timestamp_ms: int) -> Mapping[Partition, int]:
         """Ask the leaders of the partitions."""

@@ -13,7 +13,9 @@ from prismlib.cli import logs
 from prismlib.cli.app import App, pass_app
 from prismlib.cli.project import load, pipeline_argument
 from prismlib.cli.supervise import Supervisor, stop_on_signals, stop_when_parent_ends
+from prismlib.config.pipeline import PipelineConfig
 from prismlib.config.values import is_name
+from prismlib.records import Loss
 from prismlib.runtime.assemble import assemble
 from prismlib.runtime.resolve import resolve
 
@@ -26,6 +28,13 @@ def _worker_name(_: click.Context, __: click.Parameter, value: str) -> str:
     return value
 
 
+def _losses(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> frozenset[Loss]:
+    try:
+        return frozenset(map(Loss.parse, values))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 @click.command(epilog="Example: prism run pipelines/air-traffic.toml --workers 2 --log-format json")
 @pipeline_argument
 @click.option(
@@ -36,6 +45,13 @@ def _worker_name(_: click.Context, __: click.Parameter, value: str) -> str:
     help="Name of this worker, unique in the pipeline: of two with one name, the later one stops the earlier one.",
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes of one group.")
+@click.option(
+    "--accept-loss",
+    metavar="TOPIC[PARTITION]:FIRST-END",
+    multiple=True,
+    callback=_losses,
+    help="Go on without exactly these records, as the refusal shows them; may be given several times.",
+)
 @click.option("--accept-recreated", metavar="TOPIC", multiple=True, help="Read this topic although it was re-created.")
 @click.option(
     "--until-idle", type=click.FloatRange(0.1), metavar="SECONDS", help="End after this long without records."
@@ -53,6 +69,7 @@ def run(
     pipeline: Path,
     worker: str,
     workers: int,
+    accept_loss: frozenset[Loss],
     accept_recreated: tuple[str, ...],
     until_idle: float | None,
     log_format: logs.LogFormat,
@@ -69,13 +86,13 @@ def run(
     logs.configure(log_format, log_level, worker if workers == 1 else "supervisor", packages)
     if workers > 1:
         config = load(pipeline, app.plugins).pipeline
-        for topic in accept_recreated:
-            config.require_topic(topic, "--accept-recreated")
+        _require_topics(config, accept_loss, accept_recreated)
         resolve(config, app.plugins).require_all()  # what is wrong with the file is told once, not by every worker
-        return _supervise(app, pipeline, worker, workers, accept_recreated, until_idle, log_format, log_level)
+        options = [f"--accept-loss={loss}" for loss in sorted(accept_loss, key=str)]
+        options += [f"--accept-recreated={topic}" for topic in accept_recreated]
+        return _supervise(app, pipeline, worker, workers, options, until_idle, log_format, log_level)
     loaded = load(pipeline, app.plugins)
-    for topic in accept_recreated:
-        loaded.pipeline.require_topic(topic, "--accept-recreated")
+    _require_topics(loaded.pipeline, accept_loss, accept_recreated)
     assembled = assemble(
         loaded.pipeline,
         app.plugins,
@@ -83,6 +100,7 @@ def run(
         registry=loaded.registry,
         storage=loaded.project.storage_path,
         accept_recreated=frozenset(accept_recreated),
+        accept_loss=accept_loss,
         until_idle=until_idle,
     )
     runner = assembled.runner()
@@ -98,18 +116,24 @@ def run(
     return 0
 
 
+def _require_topics(config: PipelineConfig, accept_loss: frozenset[Loss], accept_recreated: tuple[str, ...]) -> None:
+    for loss in accept_loss:
+        config.require_topic(loss.partition.stream, "--accept-loss")
+    for topic in accept_recreated:
+        config.require_topic(topic, "--accept-recreated")
+
+
 def _supervise(
     app: App,
     pipeline: Path,
     worker: str,
     workers: int,
-    accept_recreated: tuple[str, ...],
+    accepted: list[str],
     until_idle: float | None,
     log_format: str,
     log_level: str,
 ) -> int:
-    options = ["--log-format", log_format, "--log-level", log_level, "--stop-at-eof"]
-    options += [f"--accept-recreated={topic}" for topic in accept_recreated]
+    options = ["--log-format", log_format, "--log-level", log_level, "--stop-at-eof", *accepted]
     options += [] if until_idle is None else [f"--until-idle={until_idle}"]
     debug = ["--debug"] if app.debug else []
     names = [str(n) if worker == "1" else f"{worker}-{n}" for n in range(1, workers + 1)]

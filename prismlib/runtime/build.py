@@ -11,6 +11,7 @@ from prismlib.contracts.registry import Registry
 from prismlib.errors import ConfigError
 from prismlib.plugin.manager import load_plugins
 from prismlib.plugin.registries import open_project_registry
+from prismlib.records import Loss
 from prismlib.runtime.assemble import assemble
 from prismlib.runtime.given import GivenStages
 from prismlib.runtime.runner import Runner
@@ -29,6 +30,7 @@ def build_runner(
     registry: Registry | None = None,
     worker: str = "1",
     accept_recreated: Collection[str] = (),
+    accept_loss: Collection[Loss] = (),
     until_idle: float | None = None,
 ) -> Runner:
     """Build the runner of one worker; nothing is connected yet.
@@ -48,6 +50,7 @@ def build_runner(
         registry: where schemas come from; by default what the ``prism.toml`` above the pipeline says.
         worker: a name that is unique in the pipeline; of two workers with one name, the later one stops the earlier one.
         accept_recreated: topics that are read although they were deleted and created again.
+        accept_loss: what a :class:`DataLossError` had in its ``losses``, to go on without exactly that.
         until_idle: seconds without a record after which ``run`` returns; None runs until ``stop``.
 
     Raises:
@@ -61,6 +64,8 @@ def build_runner(
         )
     for topic in accept_recreated:
         pipeline.require_topic(topic, "accept_recreated")
+    for loss in accept_loss:
+        pipeline.require_topic(loss.partition.stream, "accept_loss")
     project = load_project(pipeline.base)
     plugins = load_plugins()
     given = GivenStages(source, decoders or {}, normalizers or {}, encoder, sink, dead_letters)
@@ -71,6 +76,7 @@ def build_runner(
         registry=registry if registry is not None else open_project_registry(project, plugins),
         storage=project.storage_path,
         accept_recreated=frozenset(accept_recreated),
+        accept_loss=frozenset(accept_loss),
         until_idle=until_idle,
         given=given,
     ).runner()

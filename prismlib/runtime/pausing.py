@@ -33,6 +33,10 @@ class Pauses:
         if self._backoffs and topic not in self._topics:
             self._backoffs.pop(topic, None)
 
+    def resting(self) -> list[str]:
+        """Topics of which no whole batch went through since they were paused, probed meanwhile or not."""
+        return sorted(self._backoffs)
+
     def resume_due(self) -> None:
         """Wake topics whose time has come."""
         if not self._topics:

@@ -18,7 +18,15 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, Self, TypeAlias, cast
 
-from prismlib.errors import DecodeError, PrismError, RetryableError, SchemaDriftError, StageContractError
+from prismlib.errors import (
+    DataLossError,
+    DecodeError,
+    FatalError,
+    PrismError,
+    RetryableError,
+    SchemaDriftError,
+    StageContractError,
+)
 from prismlib.records import Documents, Partition, RecordBatch
 from prismlib.runtime.assignment import Assignment
 from prismlib.runtime.dead_letters import Letter, LetterBox, RejectionLimit
@@ -93,9 +101,9 @@ class Runner:
         self._usage = usage
         self._tell: Tell = tell or (lambda _: None)
         self._progress = Progress()
-        self._assignment = Assignment(settings, source, sink, self._progress)
-        self._pauses = Pauses(source)
         self._stop = threading.Event()
+        self._assignment = Assignment(settings, source, sink, self._progress, self._stop)
+        self._pauses = Pauses(source)
         self._delivery: Delivery | None = None
         self._last_record = 0.0
         self._letters_told = 0
@@ -174,6 +182,12 @@ class Runner:
         try:
             self._open()
             self._loop()
+        except DataLossError as error:
+            self._assignment.failed = True
+            explained = self._assignment.explained(error)
+            if explained is error:
+                raise
+            raise explained from error
         except BaseException:
             self._assignment.failed = True
             raise
@@ -201,6 +215,7 @@ class Runner:
                 self.counters,
                 commit_interval=settings.commit_interval,
                 ledger_row=self._assignment.ledger_row,
+                before_commit=self._assignment.before_commit,
             )
         elif self._dead_letters is not None:
             self._delivery = WritesDelivery(
@@ -213,6 +228,7 @@ class Runner:
                 self.counters,
                 commit_interval=settings.commit_interval,
                 ledger_row=self._assignment.ledger_row,
+                before_commit=self._assignment.before_commit,
             )
         else:
             raise StageContractError("a sink without transactions needs somewhere to put dead letters")
@@ -359,10 +375,19 @@ class Runner:
         self._letters_told, self._tell_at = count, now + TELL_SECONDS
 
     def _idle_for_long(self, delivery: Delivery, batches: Sequence[RecordBatch]) -> bool:
-        limit = self._settings.until_idle
-        if limit is None or batches or not delivery.idle() or not self._progress.assigned():
+        """A standby without partitions ends likewise, but not before the group has answered it."""
+        limit, now = self._settings.until_idle, time.monotonic()
+        if not self._assignment.joined:
+            self._last_record = now
+        if limit is None or batches or not delivery.idle() or now - self._last_record < limit:
             return False
-        return time.monotonic() - self._last_record >= limit
+        resting = self._pauses.resting()
+        if resting:
+            raise FatalError(
+                f"pipeline {self._settings.pipeline}: nothing came for {limit:g} s, but it is not done: {', '.join(resting)} is paused,"
+                " because it cannot be read now, and nothing of it was skipped; the log says why. Mend that, and start again"
+            )
+        return True
 
 
 def _as_letter(batch: RecordBatch, drift: SchemaDriftError, destination: Destination) -> Prepared:
