@@ -146,17 +146,21 @@ class Assignment:
 
     # --- deciding ------------------------------------------------------------------------------------------------------
 
-    def explained(self, error: DataLossError) -> DataLossError:
-        """The same, with what a start would say now: what exactly is lost, and how to go on. After this worker failed."""
+    def explain(self, error: DataLossError) -> None:
+        """Raise the error again, with what a start would refuse now: what exactly is lost, and how to go on.
+
+        Returns where that is in it already, or nobody can tell now. For a worker that failed.
+        """
         partitions = self._progress.assigned()
         if error.losses or error.command or not partitions:
-            return error
+            return
         try:
             found, _ = self._ask(partitions)
         except Exception as trouble:  # noqa: BLE001  # the first error must not hide behind one about its details
             log.warning("cannot say exactly what is lost", extra={"reason": str(trouble)})
-            return error
-        return refuse(self._settings, found, while_running=error) if isinstance(found, list) else error
+            return
+        if isinstance(found, list):
+            raise refuse(self._settings, found, while_running=error) from error
 
     def _forget(self, partitions: Sequence[Partition]) -> None:
         assert self.delivery is not None  # noqa: S101  # set before the source is opened

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from prismlib.errors import FatalError
 from prismlib.records import Partition
 from prismlib.runtime.retries import Backoff
 from prismlib.stages import Pausable, Source
@@ -33,9 +34,17 @@ class Pauses:
         if self._backoffs and topic not in self._topics:
             self._backoffs.pop(topic, None)
 
-    def resting(self) -> list[str]:
-        """Topics of which no whole batch went through since they were paused, probed meanwhile or not."""
-        return sorted(self._backoffs)
+    def require_none(self, pipeline: str) -> None:
+        """Before a worker ends because nothing comes any more. Raises FatalError while a topic cannot be read.
+
+        A topic that was resumed, and of which no whole batch went through since, is not readable yet.
+        """
+        if self._backoffs:
+            topics = ", ".join(sorted(self._backoffs))
+            raise FatalError(
+                f"pipeline {pipeline} has nothing more to read, but it is not done: {topics} is paused, because it cannot be"
+                " read now, and nothing of it was skipped; the log says why. Mend that, and start again"
+            )
 
     def resume_due(self) -> None:
         """Wake topics whose time has come."""

@@ -21,7 +21,6 @@ from typing import Literal, Self, TypeAlias, cast
 from prismlib.errors import (
     DataLossError,
     DecodeError,
-    FatalError,
     PrismError,
     RetryableError,
     SchemaDriftError,
@@ -182,14 +181,10 @@ class Runner:
         try:
             self._open()
             self._loop()
-        except DataLossError as error:
+        except BaseException as error:
             self._assignment.failed = True
-            explained = self._assignment.explained(error)
-            if explained is error:
-                raise
-            raise explained from error
-        except BaseException:
-            self._assignment.failed = True
+            if isinstance(error, DataLossError):
+                self._assignment.explain(error)
             raise
         finally:
             self._close()
@@ -359,6 +354,7 @@ class Runner:
     def _rewind(self, delivery: Delivery) -> None:
         """Read again what an aborted transaction held."""
         if delivery.rewind():
+            self._last_record = time.monotonic()  # there are records again
             self._seek({p: self._progress.position(p) for p in self._progress.assigned()})
 
     def _tell_letters(self) -> None:
@@ -381,12 +377,7 @@ class Runner:
             self._last_record = now
         if limit is None or batches or not delivery.idle() or now - self._last_record < limit:
             return False
-        resting = self._pauses.resting()
-        if resting:
-            raise FatalError(
-                f"pipeline {self._settings.pipeline}: nothing came for {limit:g} s, but it is not done: {', '.join(resting)} is paused,"
-                " because it cannot be read now, and nothing of it was skipped; the log says why. Mend that, and start again"
-            )
+        self._pauses.require_none(self._settings.pipeline)
         return True
 
 

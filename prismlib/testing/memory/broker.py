@@ -157,8 +157,7 @@ class MemoryBroker:
 
     def topic_id(self, topic: str) -> str:
         """Its id now, or "" when there is none."""
-        with self.changed:
-            return self._topics[topic].topic_id if topic in self._topics else ""
+        return self._topics[topic].topic_id if self.has_topic(topic) else ""
 
     # Groups
 
