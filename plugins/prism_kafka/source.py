@@ -215,7 +215,10 @@ class KafkaSource:
             self._held.update(partitions)
 
     def _take(self, consumer: Consumer, partitions: Sequence[Partition]) -> None:
-        """Ask the listener where to start. What it refuses is offered again by the next poll, if there is one."""
+        """Ask the listener where to start. What it refuses is offered again by the next poll, if there is one.
+
+        With ``group.protocol=consumer`` the client calls nobody for a member without partitions (observed for 30 s).
+        """
         self._refused.update(partitions)
         starts: list[TopicPartition] = []
         if partitions or not self._assigned:
