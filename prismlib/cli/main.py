@@ -18,6 +18,7 @@ from prismlib.cli.ends import run_to_its_end
 COMMANDS = {
     "check": "prismlib.cli.check:check",
     "dead-letters": "prismlib.cli.dead_letters:dead_letters",
+    "offsets": "prismlib.cli.offsets:offsets",
     "plugins": "prismlib.cli.plugins:plugins",
     "run": "prismlib.cli.run:run",
     "schema": "prismlib.cli.schema:schema",

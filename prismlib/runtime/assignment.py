@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
 import logging
-import socket
 import threading
 import time
 from collections import defaultdict
@@ -15,6 +13,7 @@ from prismlib.errors import ConfigError, DataLossError, FatalError, RetryableErr
 from prismlib.records import LedgerNote, LedgerRow, Partition
 from prismlib.runtime.delivery import Delivery
 from prismlib.runtime.guard import Reason, Refusal, Verdict, decide
+from prismlib.runtime.offsets import operator
 from prismlib.runtime.progress import Progress
 from prismlib.runtime.refusals import refuse
 from prismlib.runtime.retries import Backoff
@@ -297,21 +296,12 @@ def _notes(partition: Partition, verdict: Verdict, facts: _Facts, at_ms: int) ->
             f"read {partition} from its beginning, in a topic that has the id {facts.horizons[partition].topic_id} now"
         )
         first = old.next_offset if old else -1
-        notes.append(LedgerNote("accepted-recreated", at_ms, who(), what, partition, first=first))
+        notes.append(LedgerNote("accepted-recreated", at_ms, operator(), what, partition, first=first))
     loss = verdict.accepted
     if loss is not None:
         what = f"went on without at most {loss.records} records of {partition}"
-        notes.append(LedgerNote("accepted-loss", at_ms, who(), what, partition, first=loss.first, end=loss.end))
+        notes.append(LedgerNote("accepted-loss", at_ms, operator(), what, partition, first=loss.first, end=loss.end))
     return notes
-
-
-def who() -> str:
-    """User and host, for notes."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):  # a container's user may have a number only
-        user = "unknown user"
-    return f"{user}@{socket.gethostname()}"
 
 
 def _now_ms() -> int:
