@@ -32,6 +32,7 @@ def build_runner(
     accept_recreated: Collection[str] = (),
     accept_loss: Collection[Loss] = (),
     until_idle: float | None = None,
+    watch: bool = False,
 ) -> Runner:
     """Build the runner of one worker; nothing is connected yet.
 
@@ -52,6 +53,8 @@ def build_runner(
         accept_recreated: topics that are read although they were deleted and created again.
         accept_loss: what a :class:`DataLossError` had in its ``losses``, to go on without exactly that.
         until_idle: seconds without a record after which ``run`` returns; None runs until ``stop``.
+        watch: look at the pipeline's file and its mappings twice a second, and go on with new routes when they change;
+            what is given here stays as it is. ``Runner.reload`` does so at once.
 
     Raises:
         ConfigError: something in the pipeline or ``prism.toml`` is wrong, or a stage is neither named nor given.
@@ -79,4 +82,5 @@ def build_runner(
         accept_loss=frozenset(accept_loss),
         until_idle=until_idle,
         given=given,
+        watch=watch,
     ).runner()

@@ -23,6 +23,7 @@ class Counters:
     aborts: int = 0
     pauses: int = 0
     gaps: int = 0
+    reloads: int = 0
 
 
 class Delivery(Protocol):
