@@ -145,13 +145,13 @@ class Assignment:
 
     # --- deciding ------------------------------------------------------------------------------------------------------
 
-    def explain(self, error: DataLossError) -> None:
-        """Raise the error again, with what a start would refuse now: what exactly is lost, and how to go on.
+    def explain(self, error: BaseException) -> None:
+        """Raise a DataLossError again, with what a start would refuse now: what exactly is lost, and how to go on.
 
         Returns where that is in it already, or nobody can tell now. For a worker that failed.
         """
         partitions = self._progress.assigned()
-        if error.losses or error.command or not partitions:
+        if not isinstance(error, DataLossError) or error.losses or error.command or not partitions:
             return
         try:
             found, _ = self._ask(partitions)

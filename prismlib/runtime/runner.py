@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, Self, TypeAlias, cast
 
-from prismlib.errors import DataLossError, PrismError, RetryableError, StageContractError
+from prismlib.errors import PrismError, RetryableError, StageContractError
 from prismlib.records import Partition, RecordBatch
 from prismlib.runtime.assignment import Assignment
 from prismlib.runtime.dead_letters import LetterBox, LettersLog, RejectionLimit
@@ -196,8 +196,7 @@ class Runner:
             self._loop()
         except BaseException as error:
             self._assignment.failed = True
-            if isinstance(error, DataLossError):
-                self._assignment.explain(error)
+            self._assignment.explain(error)
             raise
         finally:
             self._close()
@@ -394,8 +393,7 @@ class Runner:
     def _idle_for_long(self, delivery: Delivery, batches: Sequence[RecordBatch]) -> bool:
         """A standby without partitions ends likewise, but not before the group has answered it."""
         limit, now = self._settings.until_idle, time.monotonic()
-        if not self._assignment.joined:
-            self._last_record = now
+        self._last_record = self._last_record if self._assignment.joined else now
         if limit is None or batches or not delivery.idle() or now - self._last_record < limit:
             return False
         self._pauses.require_none(self._settings.pipeline)
