@@ -8,6 +8,9 @@ call was given. Nothing mutates what it was given.
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -221,6 +224,49 @@ class LedgerRow:
     mapping: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Records of one partition that were deleted before they were read.
+
+    Attributes:
+        partition: where.
+        first: the first offset that is gone.
+        end: the offset after the last one: where the log starts now.
+        from_ms: timestamp of the last record that was settled before, -1 where nobody knows.
+        to_ms: timestamp of the first record that is still there, -1 where there is none.
+    """
+
+    partition: Partition
+    first: int
+    end: int
+    from_ms: int = field(default=-1, compare=False)
+    to_ms: int = field(default=-1, compare=False)
+
+    @property
+    def records(self) -> int:
+        """At most how many records are gone: offsets have gaps."""
+        return self.end - self.first
+
+    def __str__(self) -> str:
+        """As ``--accept-loss`` takes it: ``flights[3]:1041-2208``."""
+        return f"{self.partition}:{self.first}-{self.end}"
+
+    @classmethod
+    def parse(cls, text: str) -> Loss:
+        """What ``str`` made. Raises ValueError."""
+        found = re.fullmatch(r"(.+)\[([0-9]{1,9})\]:([0-9]{1,18})-([0-9]{1,18})", text)
+        if found is None:
+            raise ValueError(
+                f"{text!r} is no range of records; write TOPIC[PARTITION]:FIRST-END, as the refusal shows it"
+            )
+        stream, index, first, end = found.groups()
+        if int(first) >= int(end):
+            raise ValueError(
+                f"{text!r} is an empty range: END is the offset after the last record, so it is above FIRST"
+            )
+        return cls(Partition(stream, int(index)), int(first), int(end))
+
+
 NoteKind: TypeAlias = Literal["accepted-loss", "accepted-recreated", "reset", "restored", "paused", "resumed"]
 
 
@@ -234,7 +280,7 @@ class LedgerNote:
         who: user and host, or the worker.
         what: one sentence.
         partition: of which partition; None for a whole topic or pipeline.
-        stream: the topic; "" for the whole pipeline.
+        stream: the topic, always that of ``partition`` where there is one; "" for the whole pipeline.
         first: first offset that it is about, -1 where it is about none.
         end: the offset after the last one, -1 likewise.
     """
@@ -247,3 +293,14 @@ class LedgerNote:
     stream: str = ""
     first: int = -1
     end: int = -1
+
+    def __post_init__(self) -> None:
+        if self.partition is not None:
+            object.__setattr__(self, "stream", self.partition.stream)
+
+    @property
+    def id(self) -> str:
+        """The same for an equal note, so that a ledger can save it twice and keep it once; sorts by time."""
+        index = None if self.partition is None else self.partition.index
+        content = json.dumps([self.kind, self.who, self.what, index, self.stream, self.first, self.end])
+        return f"{self.at_ms:013d}-{hashlib.sha256(content.encode()).hexdigest()[:20]}"

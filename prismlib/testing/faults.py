@@ -11,15 +11,24 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TypeVar
 
 from prismlib.errors import RetryableError, UnwritableError
-from prismlib.records import Documents, LedgerRow, Partition, RecordBatch, Retry, WriteResult
+from prismlib.records import Documents, LedgerNote, LedgerRow, Partition, RecordBatch, Retry, WriteResult
 from prismlib.stages.sink import KeepsLedger, Sink, Transactional, WritePolicy
-from prismlib.stages.source import AssignmentListener, Committed, Horizon, InGroup, Pausable, Seekable, Source
+from prismlib.stages.source import (
+    AssignmentListener,
+    Committed,
+    Horizon,
+    IdentifiesTopics,
+    InGroup,
+    Pausable,
+    Seekable,
+    Source,
+)
 
 T = TypeVar("T")
 
@@ -93,7 +102,7 @@ class FaultPlan:
 
 
 class FaultySource:
-    """A source in front of another one that is InGroup, Pausable and Seekable.
+    """A source in front of another one that is InGroup, Pausable, Seekable and IdentifiesTopics.
 
     ``poll`` is only ever struck before: a poll that reads and then raises would break SRC-02, which no source may do.
     """
@@ -126,6 +135,13 @@ class FaultySource:
     def horizons(self, partitions: Sequence[Partition]) -> Mapping[Partition, Horizon]:
         """Pass on, with faults."""
         return self.plan.around("horizons", lambda: self.source.horizons(partitions))
+
+    def topic_ids(self, streams: Collection[str]) -> Mapping[str, str]:
+        """Pass on, with faults. Raises TypeError when the wrapped source does not identify topics."""
+        if not isinstance(self.source, IdentifiesTopics):
+            raise TypeError(f"{type(self.source).__name__} does not identify topics")
+        source = self.source
+        return self.plan.around("topic ids", lambda: source.topic_ids(streams))
 
     def close(self) -> None:
         """Pass on."""
@@ -234,9 +250,13 @@ class _FaultyLedger(FaultySink):
         """Pass on, with faults."""
         return self.plan.around("load ledger", lambda: _ledger(self.sink).load_ledger(partitions))
 
-    def save_ledger(self, rows: Sequence[LedgerRow]) -> None:
+    def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
         """Pass on, with faults."""
-        self.plan.around("save ledger", lambda: _ledger(self.sink).save_ledger(rows))
+        self.plan.around("save ledger", lambda: _ledger(self.sink).save_ledger(rows, notes))
+
+    def load_notes(self) -> Sequence[LedgerNote]:
+        """Pass on, with faults."""
+        return self.plan.around("load notes", lambda: _ledger(self.sink).load_notes())
 
 
 class _FaultyTransactional(_FaultyLedger):
