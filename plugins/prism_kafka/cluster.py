@@ -197,14 +197,7 @@ class Cluster:
         wanted = {TopicPartition(p.stream, p.index): spec for p in partitions}
         if not wanted:
             return {}
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while True:
-            try:
-                return self._listed(wanted, level)
-            except UnreachableError:  # a broker that has just started does not know its leaders' epochs yet
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
+        return self._again(lambda: self._listed(wanted, level))
 
     def _listed(
         self, wanted: Mapping[TopicPartition, OffsetSpec], level: IsolationLevel
@@ -223,6 +216,9 @@ class Cluster:
 
     def members(self, group: str) -> Sequence[Any]:
         """Those of a consumer group, as the client describes them; none of a group that does not exist."""
+        return self._again(lambda: self._described(group))
+
+    def _described(self, group: str) -> Sequence[Any]:
         future = self._admin.describe_consumer_groups([group], request_timeout=ANSWER_SECONDS)[group]
         try:
             members: Sequence[Any] = self._result(future).members
@@ -234,6 +230,10 @@ class Cluster:
 
     def alter_offsets(self, group: str, next_offsets: Mapping[Partition, int]) -> None:
         """Commit offsets for a group without members; while there is one, the broker refuses, and nothing is changed."""
+        if next_offsets:
+            self._again(lambda: self._alter(group, next_offsets))
+
+    def _alter(self, group: str, next_offsets: Mapping[Partition, int]) -> None:
         places = [TopicPartition(p.stream, p.index, offset) for p, offset in next_offsets.items()]
         request = [ConsumerGroupTopicPartitions(group, places)]
         future = self._admin.alter_consumer_group_offsets(request, request_timeout=ANSWER_SECONDS)[group]
@@ -271,6 +271,17 @@ class Cluster:
                     f"topic {name} was created on {self.servers}, and the brokers do not show it yet"
                 )
             time.sleep(0.05)
+
+    def _again(self, ask: Callable[[], T]) -> T:
+        """Ask until there is an answer: a broker that has just started knows neither its leaders' epochs nor its groups yet."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return ask()
+            except UnreachableError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def _ask(self, what: str, future: Future[Any]) -> Any:
         try:

@@ -260,6 +260,21 @@ def test_rows_of_an_older_version_are_read(broker: Broker) -> None:
     assert sink.load_ledger([partition]) == {partition: LedgerRow(partition, 41, 2, "id", 5, 1, 6)}
 
 
+def test_a_command_writes_to_the_ledger_of_a_worker_and_fences_nobody(broker: Broker) -> None:
+    topic, sink = ready(broker)
+    partition = Partition("in", 0)
+    sink.save_ledger([LedgerRow(partition, 9)])
+    store = broker.ledger_store(topic)
+    store.open()
+    store.save_ledger([LedgerRow(partition, 2, ledger_epoch=1)])
+    sink.begin()
+    sink.commit({}, None, [LedgerRow(partition, 12)])  # of a worker that does not know yet
+    assert sink.load_ledger([partition]) == store.load_ledger([partition])
+    assert store.load_ledger([partition])[partition].next_offset == 2
+    with pytest.raises(ConfigError, match=r"no topic prism\.ledger\.nowhere .*`prism setup`"):
+        broker.ledger_store("nowhere").open()
+
+
 def test_a_worker_that_was_replaced_cannot_save_to_the_ledger(broker: Broker) -> None:
     topic, sink = ready(broker)
     other, successor = broker.sink(topic, topic, worker="2"), broker.sink(topic, topic)
