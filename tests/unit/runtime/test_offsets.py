@@ -205,6 +205,15 @@ def test_a_topic_that_was_created_again_is_refused() -> None:
             plan()
 
 
+def test_partitions_that_were_added_where_keys_must_not_move_are_refused() -> None:
+    stores: Any = Stores()
+    new = Standing(P, Horizon(0, 9, "id"), None, None, LedgerRow(Partition("in", 0), 4, topic_id="id"))
+    with pytest.raises(FatalError, match=r"in\[1\]: the partition is new, .* rebuild the index"):
+        plan_reset(stores, [new], Target("earliest", ""), key_fixes_partition=True)
+    fresh = Standing(P, Horizon(0, 9, "id"), None, None)
+    assert len(plan_reset(stores, [fresh, standing(40, 40)], Target("earliest", ""), key_fixes_partition=True)) == 2
+
+
 def test_an_operator_without_a_name_is_a_number() -> None:
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found: 4711")
