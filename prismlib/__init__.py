@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from prismlib.runtime.runner import Runner, RunnerState
     from prismlib.stages import (
         AssignmentListener,
+        ClaimsWorker,
         Committed,
         Decoder,
         Encoder,
@@ -100,6 +101,7 @@ __all__ = [
     "AssignmentListener",
     "BuildContext",
     "Check",
+    "ClaimsWorker",
     "Committed",
     "ConfigError",
     "ContractError",
@@ -187,7 +189,7 @@ _HOMES = {
     "prismlib.runtime.build": "build_runner",
     "prismlib.runtime.delivery": "Counters",
     "prismlib.runtime.runner": "Runner RunnerState",
-    "prismlib.stages": "AssignmentListener Committed Decoder Encoder Explains FieldSet FindsTimes Horizon IdentifiesSchema InGroup KeepsLedger Normalizer Pausable Seekable Sink Source StartPosition Transactional WritePolicy",
+    "prismlib.stages": "AssignmentListener ClaimsWorker Committed Decoder Encoder Explains FieldSet FindsTimes Horizon IdentifiesSchema InGroup KeepsLedger Normalizer Pausable Seekable Sink Source StartPosition Transactional WritePolicy",
 }
 """Names by the module that they are imported from; the same as for type checkers above."""
 

@@ -21,7 +21,7 @@ from prismlib.stages import WritePolicy
 
 
 class ElasticsearchSink:
-    """See :class:`prismlib.stages.Sink` and :class:`prismlib.stages.KeepsLedger`. ``write`` may run in several threads."""
+    """A Sink that is KeepsLedger and ClaimsWorker, see :mod:`prismlib.stages`. ``write`` may run in several threads."""
 
     def __init__(
         self,
@@ -29,6 +29,7 @@ class ElasticsearchSink:
         alias: str,
         *,
         pipeline: str,
+        worker: str = "1",
         ledger_index: str = "prism-ledger",
         max_in_flight: int = 3,
         max_documents: int = 2_000,
@@ -41,6 +42,7 @@ class ElasticsearchSink:
             connection: to the cluster; closed with the sink.
             alias: where documents go.
             pipeline: whose ledger rows these are.
+            worker: this worker's name in it; a later one of the same name fences this one.
             ledger_index: where they are kept.
             max_in_flight: writes at once.
             max_documents: documents per write.
@@ -53,7 +55,7 @@ class ElasticsearchSink:
         self._connection = connection
         self._alias = alias
         self._conflicts = ConflictJudge(connection)
-        self._ledger = Ledger(connection, ledger_index, pipeline)
+        self._ledger = Ledger(connection, ledger_index, pipeline, worker)
         self._ledger_index = ledger_index
         self._origin_topic = origin_topic
         self._path = f"/{alias}/_bulk?require_alias=true&filter_path=errors,items.*.status,items.*.error"
@@ -62,7 +64,7 @@ class ElasticsearchSink:
     # --- Sink ----------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Check server, alias and ledger. Raises ConfigError, UnreachableError."""
+        """Check server, alias and ledger, and claim the worker's name. Raises ConfigError, UnreachableError."""
         with for_commands():
             check_version(self._connection)
             self._generation = require_write_index(self._connection, self._alias)
@@ -71,6 +73,7 @@ class ElasticsearchSink:
                     f"the ledger index {self._ledger_index!r} does not exist on {self._connection.name}; create it with "
                     f"`prism setup PIPELINE.toml --yes`"
                 )
+            self._ledger.claim()
 
     def write(self, documents: Documents) -> WriteResult:
         """One bulk request, or more where the server takes a smaller one only. Raises RetryableError, FatalError."""
@@ -145,7 +148,9 @@ class ElasticsearchSink:
             RetryableError: not stored now.
             FatalError: the alias points to another generation since the sink was opened. What that one holds, its own rows
                 say; taking over the progress made on the old one would skip records.
+            FencedError: another process has become this worker.
         """
+        self._ledger.check_claim()
         written = self._current()
         now = look_up(self._connection, self._alias)
         if now.write_index != written:
@@ -155,6 +160,12 @@ class ElasticsearchSink:
                 f"writing; start the worker again, so that it goes on from that generation's own ledger rows"
             )
         self._ledger.save(rows, written)
+
+    # --- ClaimsWorker --------------------------------------------------------------------------------------------------
+
+    def check_claim(self) -> None:
+        """One small request."""
+        self._ledger.check_claim()
 
     def _current(self) -> Generation:
         if self._generation is None:

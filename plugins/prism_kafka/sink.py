@@ -38,7 +38,7 @@ _HEADER_OVERHEAD: Final = 16  # bytes of framing per header, rounded up
 
 
 class KafkaSink:
-    """A Sink that is Transactional and KeepsLedger.
+    """A Sink that is Transactional, KeepsLedger and ClaimsWorker.
 
     Attributes:
         policy: its ``max_document_bytes`` is the topic's, known once it is open.
@@ -209,6 +209,11 @@ class KafkaSink:
     def save_ledger(self, rows: Sequence[LedgerRow]) -> None:
         """Write to the ledger topic at once, whether or not a transaction is open."""
         self._ledger.save(rows)
+
+    def check_claim(self) -> None:
+        """Look at what came to the ledger topic since the last look."""
+        if not self._ledger.is_ours():
+            raise self._ledger.fenced()
 
     def close(self) -> None:
         """Abort what is open and let go."""

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from prismlib.errors import FencedError, RetryableError, StageContractError
 from prismlib.records import LedgerRow, Partition, WriteResult
+from prismlib.runtime.claims import ClaimWatch
 from prismlib.runtime.dead_letters import Letter, LetterBox, RejectionLimit
 from prismlib.runtime.delivery import Counters
 from prismlib.runtime.progress import Progress
@@ -76,6 +77,7 @@ class TransactionDelivery:
         self._rewind = False
         self._careful_until: dict[Partition, int] = {}
         self._culprits: dict[tuple[Partition, int], Letter] = {}
+        self._claims = ClaimWatch(sink)
 
     def accept(self, prepared: Prepared) -> None:
         """Write one batch into the open transaction; with suspects about, one record a transaction."""
@@ -159,6 +161,8 @@ class TransactionDelivery:
             time.sleep(min(timeout, self._not_before - now))
         elif self._in_transaction and not self._rewind and now >= self._due:
             self._commit()  # what must be rewound is open only because it could not be aborted yet
+        elif self.idle():
+            self._claims.check()  # a transaction finds out by itself
 
     def needs_rewind(self) -> bool:
         """The transaction was dropped, and its records were not read again yet."""

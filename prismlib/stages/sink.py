@@ -53,6 +53,8 @@ class Sink(Protocol):
     - ``TXN-05`` ``commit`` without offsets, member and rows commits the documents alone, and touches no group
     - ``LED-01`` a saved row is loaded again by a successor, the newest per partition
     - ``LED-02`` a row of an older ledger epoch or offset does not replace a newer one
+    - ``CLM-01`` ``check_claim`` raises FencedError once a successor with the same worker name is open, and not before
+    - ``CLM-02`` a ledger row of a worker whose successor is open is not stored: FencedError
     """
 
     policy: WritePolicy
@@ -127,4 +129,22 @@ class KeepsLedger(Protocol):
 
     def save_ledger(self, rows: Sequence[LedgerRow]) -> None:
         """Store rows durably, outside any transaction. A stale row is passed over. Raises RetryableError, FencedError."""
+        ...
+
+
+@runtime_checkable
+class ClaimsWorker(Protocol):
+    """Capability: of several processes with one worker name, the one that opened its sink last is the worker.
+
+    ``open`` claims the name. The others write no more: one that sleeps for long, or has nothing to write, finds out by
+    ``check_claim``, which the runner calls every few seconds and before it writes after a long pause.
+    """
+
+    def check_claim(self) -> None:
+        """Ask whether the name is still this process's; cheap, and made for being asked often.
+
+        Raises:
+            FencedError: a later process has claimed it.
+            RetryableError: no answer.
+        """
         ...

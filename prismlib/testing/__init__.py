@@ -6,7 +6,7 @@
             return MyHarness()
 
 - ``SourceConformance``, ``DecoderConformance``, ``NormalizerConformance``, ``EncoderConformance``, ``SinkConformance``,
-  ``TransactionalConformance``, ``LedgerConformance``, ``ReaderConformance``, ``RegistryConformance``,
+  ``TransactionalConformance``, ``LedgerConformance``, ``ClaimConformance``, ``ReaderConformance``, ``RegistryConformance``,
   ``WritableRegistryConformance``: suites that a plugin's tests inherit. Each asks for one fixture, ``harness``, whose
   protocol has the same name: ``SinkHarness`` says what it must be able to do
 - ``build_stage``: a stage by its name, with the checks and errors that a user of the plugin gets
@@ -36,11 +36,17 @@ if TYPE_CHECKING:
         WritableRegistryConformance,
         WritableRegistryHarness,
     )
-    from prismlib.testing.sink_conformance import LedgerConformance, SinkConformance, TransactionalConformance
+    from prismlib.testing.sink_conformance import (
+        ClaimConformance,
+        LedgerConformance,
+        SinkConformance,
+        TransactionalConformance,
+    )
     from prismlib.testing.sink_harness import SinkHarness, TransactionalHarness, documents
     from prismlib.testing.source_conformance import SourceConformance, SourceHarness
 
 __all__ = [
+    "ClaimConformance",
     "DecoderConformance",
     "DecoderHarness",
     "EncoderConformance",
@@ -73,7 +79,7 @@ _HOMES = {
     "prismlib.testing.reader_conformance": "ReaderConformance ReaderHarness",
     "prismlib.testing.registry_conformance": "RegistryConformance RegistryHarness WritableRegistryConformance "
     "WritableRegistryHarness",
-    "prismlib.testing.sink_conformance": "LedgerConformance SinkConformance TransactionalConformance",
+    "prismlib.testing.sink_conformance": "ClaimConformance LedgerConformance SinkConformance TransactionalConformance",
     "prismlib.testing.sink_harness": "SinkHarness TransactionalHarness documents",
     "prismlib.testing.source_conformance": "SourceConformance SourceHarness",
 }

@@ -591,6 +591,16 @@ class NeverResetsTheLedger(MemorySink):
         super().save_ledger([replace(row, ledger_epoch=0) for row in rows])
 
 
+class NeverLooksForASuccessor(TransactionalSink):
+    def check_claim(self):
+        pass
+
+
+class FencesByTheGroupAlone(TransactionalSink):
+    def save_ledger(self, rows):
+        self.ledger.save(rows)
+
+
 # Readers
 
 
@@ -761,6 +771,8 @@ BROKEN = [
     Broken("LED-01", KeepsTheLedgerInTheProcess, "a successor loads", MemorySinkHarness),
     Broken("LED-02", OverwritesTheLedger, "an older offset", MemorySinkHarness),
     Broken("LED-02", NeverResetsTheLedger, "a reset backwards", MemorySinkHarness),
+    Broken("CLM-01", NeverLooksForASuccessor, "still its own", MemoryTransactionalHarness),
+    Broken("CLM-02", FencesByTheGroupAlone, "stored a ledger row", MemoryTransactionalHarness),
     Broken("RDR-01", NamesMissingStreams, "does not exist", MemoryReaderHarness),
     Broken("RDR-01", NamesOnePartition, "of 3 partitions", MemoryReaderHarness),
     Broken("RDR-02", JoinsPartitions, "do not ascend", MemoryReaderHarness),

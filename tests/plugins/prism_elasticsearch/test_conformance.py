@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from prism_elasticsearch.sink import ElasticsearchSink
-from prismlib.testing.sink_conformance import LedgerConformance, SinkConformance
+from prismlib.testing.sink_conformance import ClaimConformance, LedgerConformance, SinkConformance
 from tests.http_server import Reply
 from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy
 from tests.plugins.prism_elasticsearch.node import Node
@@ -26,7 +26,7 @@ class Harness:
         self._arrives = arrives
 
     def make_sink(self, worker: str) -> ElasticsearchSink:
-        return self._node.sink(self._proxy.url)
+        return self._node.sink(self._proxy.url, worker=worker)
 
     def good(self, number: int) -> bytes:
         return b'{"number":%d, "kind":"test"}' % number
@@ -82,7 +82,7 @@ class TestElasticsearchSinkOtherwise(SinkConformance):
         return Harness(node, proxy, b'{"number":', arrives=True)
 
 
-class TestElasticsearchLedger(LedgerConformance):
+class TestElasticsearchLedger(LedgerConformance, ClaimConformance):
     @pytest.fixture
     def harness(self, node: Node, proxy: FaultProxy) -> Harness:
         return Harness(node, proxy, b"", arrives=False)
