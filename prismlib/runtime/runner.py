@@ -344,6 +344,7 @@ class Runner:
         """Read again what an aborted transaction held."""
         if delivery.rewind():
             self._seek({p: self._progress.position(p) for p in self._progress.assigned()})
+            self._last_record = time.monotonic()  # what was dropped is there to be read, however long the backoff was
 
     def _tell_letters(self) -> None:
         """Say that there are dead letters and how to look at them, once a minute at most."""

@@ -68,6 +68,7 @@ class TransactionDelivery:
         self._interval = commit_interval
         self._ledger_row = ledger_row
         self._open: list[Prepared] = []
+        self._tally = Counters()  # of the open transaction: what is aborted was not delivered
         self._in_transaction = False
         self._written = 0
         self._written_bytes = 0
@@ -144,9 +145,9 @@ class TransactionDelivery:
             self._go_back(error)
             return
         self._counters.read += len(batch)
-        self._counters.dead_letters += len(rejected)
-        self._counters.dropped += len(prepared.dropped)
-        self._counters.delivered += len(batch) - len(rejected) - len(prepared.dropped)
+        self._tally.dead_letters += len(rejected)
+        self._tally.dropped += len(prepared.dropped)
+        self._tally.delivered += len(batch) - len(rejected) - len(prepared.dropped)
         if self._written >= MAX_OPEN or self._written_bytes >= MAX_OPEN_BYTES:
             self._commit()
 
@@ -204,10 +205,12 @@ class TransactionDelivery:
             return
         self._progress.mark_committed(next_offsets)
         self._in_transaction = False
-        self._open.clear()
-        self._written = self._written_bytes = 0
-        self._backoff.reset()
+        self._counters.delivered += self._tally.delivered
+        self._counters.dead_letters += self._tally.dead_letters
+        self._counters.dropped += self._tally.dropped
         self._counters.commits += 1
+        self._clear()
+        self._backoff.reset()
 
     def _find_culprits(self, result: WriteResult) -> None:
         documents = [(p, row) for p in self._open for row in p.rows]
@@ -227,10 +230,15 @@ class TransactionDelivery:
     def _go_back(self, error: RetryableError) -> None:
         self._counters.aborts += 1
         self._rewind = True
-        self._open.clear()
-        self._written = self._written_bytes = 0
+        self._clear()
         self._wait(error)
         log.warning("transaction aborted, going back to the committed offsets", extra={"reason": str(error)})
+
+    def _clear(self) -> None:
+        """Nothing is in the transaction."""
+        self._open.clear()
+        self._written = self._written_bytes = 0
+        self._tally = Counters()
 
     def _wait(self, error: RetryableError) -> None:
         pause = 0.0 if isinstance(error, _RefusedError) else self._backoff.next(error.retry_after)
@@ -249,8 +257,7 @@ class TransactionDelivery:
         """Abort what is open: it may hold records of a partition that another member reads again."""
         if self._in_transaction:
             self._rewind = True
-            self._open.clear()
-            self._written = self._written_bytes = 0
+            self._clear()
             self._abort_quietly()
         for partition in partitions:
             self._careful_until.pop(partition, None)
