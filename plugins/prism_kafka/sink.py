@@ -149,9 +149,11 @@ class KafkaSink:
                 raise FatalError(f"the Kafka broker refuses a record for topic {failure.stream}: {reason}")
             if failure.error.code() in FORBIDDEN or failure.error.code() in UNKNOWN_TOPIC:
                 raise FatalError(f"topic {failure.stream} on {self._servers} cannot be written: {reason}")
-        raise RetryableError(
-            f"topic {failures[0].stream} on {self._servers} cannot be written: {failures[0].error.str()}"
-        )
+        cause = self._open_transactions().broken_by() or failures[0].error
+        if cause.code() in FORBIDDEN or cause.code() in UNKNOWN_TOPIC:
+            topics = ", ".join(sorted({self._topic, self._dead_letter_topic or self._topic}))
+            raise FatalError(f"one of the topics {topics} on {self._servers} cannot be written: {cause.str()}")
+        raise RetryableError(f"topic {failures[0].stream} on {self._servers} cannot be written: {cause.str()}")
 
     def _limits_of(self, stream: str) -> TopicLimits:
         if stream not in self._limits:
