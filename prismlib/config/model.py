@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -55,6 +57,15 @@ class Model(BaseModel):
 
 
 M = TypeVar("M", bound=BaseModel)
+_TABLE_OF_ARRAY = re.compile(r"[^.\[]+\[\d+\]")
+
+
+def file_digest(path: Path) -> bytes | None:
+    """Tells two contents of a file apart; None while it cannot be read. Reads all of it, so that no clock is trusted."""
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError:
+        return None
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -112,7 +123,8 @@ def _resolve(value: Any, path: Path, key: str) -> Any:
                 if name not in os.environ:
                     raise ConfigError(f"{path}: {key}: the environment variable {name} is not set")
                 return Secret(os.environ[name])
-            if kind == "file" and isinstance(name, str) and key and not key.endswith("]"):
+            # Of an array of tables, such as [[pipeline]], `file` is a key like any other.
+            if kind == "file" and isinstance(name, str) and not _TABLE_OF_ARRAY.fullmatch(key):
                 try:
                     return Secret((path.parent / name).read_text(encoding="utf-8").rstrip("\r\n"))
                 except (OSError, UnicodeDecodeError) as error:

@@ -44,10 +44,14 @@ class PythonConfig(Model):
 
 
 def _mapping(config: MappingConfig, context: BuildContext) -> MappingNormalizer:
-    return MappingNormalizer(load_mapping(context.base / config.file, config.file), context.base)
+    mapping = load_mapping(context.file(config.file), config.file)
+    for function in mapping.functions:
+        context.imports(function)
+    return MappingNormalizer(mapping, context.base)
 
 
 def _python(config: PythonConfig, context: BuildContext) -> PythonNormalizer:
+    context.imports(config.python)
     function = load_function(config.python, context.base, "normalize.python")
     return PythonNormalizer(function, config.reads, name=config.python, where="normalize")
 

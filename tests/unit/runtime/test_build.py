@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 
 import prismlib
 from prismlib.testing.memory import MemoryBroker, MemoryLog, MemorySink, MemorySource, MemoryTransactionalSink
+from tests.http_server import HttpServer, Reply
 
 TABLES: dict[str, Any] = {
     "name": "p",
@@ -90,6 +91,27 @@ def test_a_pipeline_of_nothing_but_code_runs(shop: Shop) -> None:
     (letter,) = shop.broker.records("p.dead-letters")
     assert letter.value == b'{"id": "o1", "total": "much"}'
     assert (runner.counters.read, runner.counters.delivered, runner.counters.dead_letters) == (3, 2, 1)
+
+
+def test_a_runner_that_watches_goes_on_with_a_changed_mapping_and_with_what_code_gave(
+    shop: Shop, tmp_path: Path
+) -> None:
+    pipeline, mapping = tmp_path / "p.toml", tmp_path / "m.toml"
+    route = '[[route]]\ntopic = "orders"\ndecode = { type = "json", wire = "bare" }\nnormalize = "m.toml"\n'
+    pipeline.write_text(f'name = "p"\nowner = "o"\ncontact = "c"\nstart = "earliest"\n{route}')
+    mapping.write_text('[event]\nid = "id"\n')
+    stages = shop.stages(normalizers=None)
+    runner = prismlib.build_runner(prismlib.load_pipeline(pipeline), watch=True, **stages)
+    with runner.in_background():
+        shop.sell(1)
+        wait_until(lambda: len(shop.bodies()) == 1)
+        mapping.write_text('[event]\nid = "id"\ntotal = "total"\n')
+        wait_until(lambda: runner.counters.reloads == 1)
+        shop.sell(2)
+        wait_until(lambda: len(shop.bodies()) == 2)
+        runner.reload()
+        wait_until(lambda: runner.counters.reloads == 2)
+    assert shop.bodies() == [b'{"id":"o0"}', b'{"id":"o0","total":2}']
 
 
 def test_a_runner_runs_once(shop: Shop) -> None:
@@ -292,3 +314,39 @@ def test_two_runners_share_a_process(shop: Shop) -> None:
     with shop.runner().in_background(), other.runner().in_background():
         wait_until(lambda: len(shop.bodies()) == 1 and len(other.bodies()) == 2)
     assert other.bodies() == [b'{"id":"o0","cents":200}', b'{"id":"o1","cents":300}']
+
+
+@pytest.fixture
+def alerted(tmp_path: Path) -> Iterator[tuple[prismlib.PipelineConfig, HttpServer]]:
+    with HttpServer(lambda _: Reply(200)) as server:
+        (tmp_path / "prism.toml").write_text(f'[alerts]\nto = ["json://localhost:{server.port}/hush"]\n')
+        yield prismlib.pipeline_from(TABLES, tmp_path / "p.toml"), server
+
+
+def work(pipeline: prismlib.PipelineConfig, stages: dict[str, Any]) -> None:
+    with prismlib.open_alerts(pipeline) as tell:
+        prismlib.build_runner(pipeline, **stages, tell=tell).run()
+
+
+def test_addresses_are_told_of_a_runner_that_fails(
+    shop: Shop, alerted: tuple[prismlib.PipelineConfig, HttpServer], caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline, server = alerted
+    shop.sell(*["none"] * 2000)
+    with pytest.raises(prismlib.TooManyRejectedError):
+        work(pipeline, shop.stages())
+    assert [seen.json()["title"] for seen in server.seen] == [
+        "Prism: p can reach you here",
+        "Prism: p stopped: topic orders",
+    ]
+    assert "Run next: prism dead-letters list PIPELINE.toml" in server.seen[1].json()["message"]
+    assert "hush" not in caplog.text
+
+
+def test_addresses_that_nobody_uses_are_a_warning(
+    shop: Shop, alerted: tuple[prismlib.PipelineConfig, HttpServer], caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline, server = alerted
+    prismlib.build_runner(pipeline, **shop.stages(), until_idle=0.2).run()
+    assert "nobody will be told: build_runner was given no tell" in caplog.text
+    assert server.seen == []
