@@ -1,27 +1,21 @@
-"""Ledger rows as documents beside the data: one per pipeline, partition and generation; and who is which worker now.
+"""Ledger rows as documents beside the data: one per pipeline, partition and generation.
 
 The version of a row is ``ledger_epoch << 44 | next offset``, so that a row never goes back, but by a reset that raises the
 epoch. A row belongs to one generation, because progress is a statement about what one index holds.
-
-A worker's claim is a document of its own, PIPELINE/worker/NAME: whoever opened its sink last is the worker. Nothing on the
-server ties a write to it, and nothing has to: ids and versions make late writes harmless. It ends a worker that would live
-on beside its successor.
 """
 
 from __future__ import annotations
 
 import logging
-import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
 from prism_elasticsearch.answers import ALL_DELIVERED, versions_in_conflict
 from prism_elasticsearch.connection import Connection
 from prism_elasticsearch.generations import Generation
-from prismlib.errors import ConfigError, DataLossError, FatalError, FencedError, RetryableError
+from prismlib.errors import DataLossError, FatalError, RetryableError
 from prismlib.records import LedgerRow, Partition
 from prismlib.runtime.identity import EPOCH_SHIFT
 
@@ -50,10 +44,8 @@ MAPPINGS: dict[str, Any] = {
 class Ledger:
     """Rows of one pipeline in one index."""
 
-    def __init__(self, connection: Connection, index: str, pipeline: str, worker: str) -> None:
+    def __init__(self, connection: Connection, index: str, pipeline: str) -> None:
         """The index must exist; setup creates it."""
-        self._worker = worker
-        self._claim = uuid.uuid4().hex
         self._connection = connection
         self._index = index
         self._pipeline = pipeline
@@ -64,45 +56,6 @@ class Ledger:
     def exists(self) -> bool:
         """Whether the ledger's index is there. Raises RetryableError, FatalError."""
         return self._connection.json("GET", f"/{self._index}?filter_path=*.settings.index.uuid") is not None
-
-    def claim(self) -> None:
-        """Become the worker of this name: whoever was it before is fenced.
-
-        Raises:
-            ConfigError: the index is from before there were claims.
-            RetryableError: not stored now.
-            FatalError: the ledger cannot be written.
-        """
-        document = {"pipeline": self._pipeline, "worker": self._worker, "claim": self._claim}
-        answer = self._connection.request("PUT", self._claim_path, orjson.dumps(document))
-        if answer.status == 400:
-            raise ConfigError(
-                f"the ledger index {self._index!r} is from an earlier version, or was not made by Prism "
-                f"({self._connection.reason(answer)}); run `prism setup PIPELINE.toml --yes`"
-            )
-        if answer.status not in {200, 201}:
-            raise FatalError(f"the ledger {self._index} cannot be written: {self._connection.reason(answer)}")
-
-    def check_claim(self) -> None:
-        """Ask who is the worker of this name, in real time. Raises FencedError, RetryableError, FatalError."""
-        answer = self._connection.request("GET", f"{self._claim_path}?_source_includes=claim")
-        found = answer.json()
-        if answer.status == 404 and "error" in found:
-            raise FatalError(self._missing())
-        if answer.status != 200:
-            raise FatalError(
-                f"the ledger {self._index} does not say any more who is worker {self._worker!r} of pipeline {self._pipeline} "
-                f"({self._connection.reason(answer)}): something was deleted there; start the worker again"
-            )
-        if found["_source"]["claim"] != self._claim:
-            raise FencedError(
-                f"another process has become worker {self._worker!r} of pipeline {self._pipeline}; this one writes nothing "
-                f"more. Give each worker a name of its own with --worker"
-            )
-
-    @property
-    def _claim_path(self) -> str:
-        return f"/{self._index}/_doc/{quote(f'{self._pipeline}/worker/{self._worker}', safe='')}"
 
     def load(self, partitions: Sequence[Partition], generation: Generation) -> dict[Partition, LedgerRow]:
         """The row of each partition that has one, read in real time, without waiting for a refresh.

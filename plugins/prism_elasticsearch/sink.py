@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from prism_elasticsearch.answers import ALL_DELIVERED, Outcome, read_items, refusal
 from prism_elasticsearch.bulk import Bulk, build
+from prism_elasticsearch.claims import Claim
 from prism_elasticsearch.conflicts import ConflictJudge
 from prism_elasticsearch.connection import Connection, check_version, for_commands
 from prism_elasticsearch.generations import Generation, look_up, require_write_index
@@ -55,7 +56,8 @@ class ElasticsearchSink:
         self._connection = connection
         self._alias = alias
         self._conflicts = ConflictJudge(connection)
-        self._ledger = Ledger(connection, ledger_index, pipeline, worker)
+        self._ledger = Ledger(connection, ledger_index, pipeline)
+        self._claim = Claim(connection, ledger_index, pipeline, worker)
         self._ledger_index = ledger_index
         self._origin_topic = origin_topic
         self._path = f"/{alias}/_bulk?require_alias=true&filter_path=errors,items.*.status,items.*.error"
@@ -73,7 +75,7 @@ class ElasticsearchSink:
                     f"the ledger index {self._ledger_index!r} does not exist on {self._connection.name}; create it with "
                     f"`prism setup PIPELINE.toml --yes`"
                 )
-            self._ledger.claim()
+            self._claim.make()
 
     def write(self, documents: Documents) -> WriteResult:
         """One bulk request, or more where the server takes a smaller one only. Raises RetryableError, FatalError."""
@@ -150,7 +152,7 @@ class ElasticsearchSink:
                 say; taking over the progress made on the old one would skip records.
             FencedError: another process has become this worker.
         """
-        self._ledger.check_claim()
+        self._claim.require()
         written = self._current()
         now = look_up(self._connection, self._alias)
         if now.write_index != written:
@@ -165,7 +167,7 @@ class ElasticsearchSink:
 
     def check_claim(self) -> None:
         """One small request."""
-        self._ledger.check_claim()
+        self._claim.require()
 
     def _current(self) -> Generation:
         if self._generation is None:
