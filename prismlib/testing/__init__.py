@@ -26,6 +26,7 @@ from prismlib import lazy
 
 if TYPE_CHECKING:
     from prismlib.testing.building import build_stage
+    from prismlib.testing.claim_conformance import ClaimConformance
     from prismlib.testing.decoder_conformance import DecoderConformance, DecoderHarness, batch_of
     from prismlib.testing.encoder_conformance import EncoderConformance, EncoderHarness
     from prismlib.testing.normalizer_conformance import NormalizerConformance, NormalizerHarness
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
         WritableRegistryHarness,
     )
     from prismlib.testing.sink_conformance import (
-        ClaimConformance,
         LedgerConformance,
         SinkConformance,
         TransactionalConformance,
@@ -72,6 +72,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "prismlib.testing.claim_conformance": "ClaimConformance",
     "prismlib.testing.building": "build_stage",
     "prismlib.testing.decoder_conformance": "DecoderConformance DecoderHarness batch_of",
     "prismlib.testing.encoder_conformance": "EncoderConformance EncoderHarness",
@@ -79,7 +80,7 @@ _HOMES = {
     "prismlib.testing.reader_conformance": "ReaderConformance ReaderHarness",
     "prismlib.testing.registry_conformance": "RegistryConformance RegistryHarness WritableRegistryConformance "
     "WritableRegistryHarness",
-    "prismlib.testing.sink_conformance": "ClaimConformance LedgerConformance SinkConformance TransactionalConformance",
+    "prismlib.testing.sink_conformance": "LedgerConformance SinkConformance TransactionalConformance",
     "prismlib.testing.sink_harness": "SinkHarness TransactionalHarness documents",
     "prismlib.testing.source_conformance": "SourceConformance SourceHarness",
 }

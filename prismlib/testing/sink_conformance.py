@@ -6,7 +6,8 @@
             return MyHarness()
 
 A sink that is Transactional inherits :class:`TransactionalConformance` too, one that keeps the ledger
-:class:`LedgerConformance`, one that is ClaimsWorker :class:`ClaimConformance`; the same harness serves all. Documents of a transactional sink are written inside a
+:class:`LedgerConformance`, one that is ClaimsWorker
+:class:`prismlib.testing.claim_conformance.ClaimConformance`; the same harness serves all. Documents of a transactional sink are written inside a
 transaction, which the suite begins and commits.
 """
 
@@ -17,7 +18,7 @@ import copy
 import pytest
 
 from prismlib.errors import FencedError, RecordError, RetryableError
-from prismlib.records import LedgerRow, Partition
+from prismlib.records import LedgerNote, LedgerRow, Partition
 from prismlib.stages.sink import Transactional
 from prismlib.testing.clauses import proves, require
 from prismlib.testing.sink_harness import (
@@ -26,7 +27,6 @@ from prismlib.testing.sink_harness import (
     TransactionalHarness,
     bad_body,
     begin,
-    claims,
     commit,
     deliver,
     documents,
@@ -42,7 +42,6 @@ from prismlib.testing.sink_harness import (
 
 __all__ = [
     "SOURCE",
-    "ClaimConformance",
     "LedgerConformance",
     "SinkConformance",
     "SinkHarness",
@@ -302,45 +301,6 @@ class TransactionalConformance:
         sink.close()
 
 
-class ClaimConformance:
-    """The clauses ``CLM`` of :class:`prismlib.stages.Sink`, for sinks that claim their worker's name."""
-
-    @proves("CLM-01")
-    def test_clm_01_a_worker_finds_out_that_it_has_a_successor(self, harness: SinkHarness) -> None:
-        first, other = opened(harness), harness.make_sink("2")
-        other.open()
-        for sink in (first, other):
-            claims(sink).check_claim()
-        successor = opened(harness)
-        for _ in range(2):
-            try:
-                claims(first).check_claim()
-            except FencedError:
-                pass
-            else:
-                raise AssertionError("a worker whose successor is open was told that the name is still its own")
-            for sink in (successor, other):
-                claims(sink).check_claim()
-        for sink in (first, other, successor):
-            sink.close()
-
-    @proves("CLM-02")
-    def test_clm_02_a_worker_with_a_successor_stores_no_ledger_row(self, harness: SinkHarness) -> None:
-        first = opened(harness)
-        ledger(first).save_ledger([ledger_row(SOURCE, 5)])
-        successor = opened(harness)
-        try:
-            ledger(first).save_ledger([ledger_row(SOURCE, 9)])
-        except FencedError:
-            pass
-        else:
-            raise AssertionError("a worker whose successor is open stored a ledger row")
-        found = ledger(successor).load_ledger([SOURCE])[SOURCE]
-        require(found == ledger_row(SOURCE, 5), f"the row is {found}, expected {ledger_row(SOURCE, 5)}")
-        for sink in (first, successor):
-            sink.close()
-
-
 class LedgerConformance:
     """The clauses ``LED`` of :class:`prismlib.stages.Sink`, for sinks that keep the ledger."""
 
@@ -372,4 +332,47 @@ class LedgerConformance:
             rows.save_ledger([saved])
             found = rows.load_ledger([SOURCE]).get(SOURCE)
             require(found == expected, f"after saving {what}, {saved}, the row is {found}, expected {expected}")
+        sink.close()
+
+    @proves("LED-03")
+    def test_led_03_a_successor_loads_every_note_oldest_first(self, harness: SinkHarness) -> None:
+        notes = [
+            LedgerNote("reset", 1_700_000_000_000, "ada@host", 'to 5 — "by hand"', SOURCE, first=5, end=9),
+            LedgerNote("reset", 1_700_000_000_001, "ada@host", "to 5", SOURCE, first=5, end=9),
+            LedgerNote("paused", 1_700_000_000_002, "1", "drift", stream=SOURCE.stream),
+            LedgerNote("accepted-recreated", 1_700_000_000_003, "ada@host", "all of it"),
+        ]
+        sink = opened(harness)
+        found = list(ledger(sink).load_notes())
+        require(not found, f"no note was saved, and there are {found}")
+        ledger(sink).save_ledger([], [notes[3]])
+        ledger(sink).save_ledger([ledger_row(SOURCE, 5)], notes[:2])
+        ledger(sink).save_ledger([], [notes[2]])
+        sink.close()
+        successor = opened(harness)
+        found = list(ledger(successor).load_notes())
+        require(found == notes, f"saved were the notes {notes}, a successor loads {found}")
+        row = ledger(successor).load_ledger([SOURCE]).get(SOURCE)
+        require(row == ledger_row(SOURCE, 5), f"beside the notes the row is {row}, expected {ledger_row(SOURCE, 5)}")
+        successor.close()
+
+    @proves("LED-04")
+    def test_led_04_a_note_saved_again_is_there_once(self, harness: SinkHarness) -> None:
+        note = LedgerNote("resumed", 1_700_000_000_000, "1", "the registry is back", stream=SOURCE.stream)
+        sink = opened(harness)
+        for _ in range(2):
+            ledger(sink).save_ledger([ledger_row(SOURCE, 5)], [note])
+        found = list(ledger(sink).load_notes())
+        require(found == [note], f"one note was saved twice, and there are {found}")
+        sink.close()
+
+    @proves("LED-05")
+    def test_led_05_a_note_is_stored_though_its_row_is_stale(self, harness: SinkHarness) -> None:
+        note = LedgerNote("accepted-loss", 1_700_000_000_000, "ada@host", "gone", SOURCE, first=5, end=9)
+        sink = opened(harness)
+        ledger(sink).save_ledger([ledger_row(SOURCE, 9)])
+        ledger(sink).save_ledger([ledger_row(SOURCE, 5)], [note])
+        row, found = ledger(sink).load_ledger([SOURCE]).get(SOURCE), list(ledger(sink).load_notes())
+        require(row == ledger_row(SOURCE, 9), f"a stale row that came with a note replaced the newer one: {row}")
+        require(found == [note], f"a note came with a stale row, and there are {found}")
         sink.close()

@@ -2,13 +2,13 @@
 
 import pytest
 
+from prismlib.testing.claim_conformance import ClaimConformance
 from prismlib.testing.decoder_conformance import DecoderConformance
 from prismlib.testing.encoder_conformance import EncoderConformance
 from prismlib.testing.normalizer_conformance import NormalizerConformance
 from prismlib.testing.reader_conformance import ReaderConformance
 from prismlib.testing.registry_conformance import RegistryConformance, WritableRegistryConformance
 from prismlib.testing.sink_conformance import (
-    ClaimConformance,
     LedgerConformance,
     SinkConformance,
     TransactionalConformance,

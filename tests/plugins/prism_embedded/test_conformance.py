@@ -19,10 +19,10 @@ from prism_embedded.reader import EmbeddedReader
 from prism_embedded.source import EmbeddedSource
 from prism_embedded.topic_sink import EmbeddedTopicSink
 from prismlib.stages import Sink, Source
+from prismlib.testing.claim_conformance import ClaimConformance
 from prismlib.testing.reader_conformance import ReaderConformance
 from prismlib.testing.sink_conformance import (
     SOURCE,
-    ClaimConformance,
     LedgerConformance,
     SinkConformance,
     TransactionalConformance,
