@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from prismlib.runtime.runner import Runner, RunnerState
     from prismlib.stages import (
         AssignmentListener,
+        ClaimsWorker,
         Committed,
         Decoder,
         Encoder,
@@ -104,6 +105,7 @@ __all__ = [
     "AssignmentListener",
     "BuildContext",
     "Check",
+    "ClaimsWorker",
     "Committed",
     "ConfigError",
     "ContractError",
@@ -198,7 +200,7 @@ _HOMES = {
     "prismlib.runtime.delivery": "Counters",
     "prismlib.runtime.notices": "Notice NoticeKind Tell",
     "prismlib.runtime.runner": "Runner RunnerState",
-    "prismlib.stages": "AssignmentListener Committed Decoder Encoder Explains FieldSet FindsTimes Horizon IdentifiesSchema IdentifiesTopics InGroup KeepsLedger Normalizer Pausable Seekable Sink Source StartPosition Transactional WritePolicy",
+    "prismlib.stages": "AssignmentListener ClaimsWorker Committed Decoder Encoder Explains FieldSet FindsTimes Horizon IdentifiesSchema IdentifiesTopics InGroup KeepsLedger Normalizer Pausable Seekable Sink Source StartPosition Transactional WritePolicy",
     "prismlib.watch.alerts": "open_alerts",
 }
 """Names by the module that they are imported from; the same as for type checkers above."""

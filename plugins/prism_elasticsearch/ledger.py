@@ -45,6 +45,8 @@ MAPPINGS: dict[str, Any] = {
         "what": {"type": "keyword", "index": False, "doc_values": False},
         "first": {"type": "long"},
         "end": {"type": "long"},
+        "worker": {"type": "keyword"},
+        "claim": {"type": "keyword"},
     },
 }
 _PAGE: Final = 1_000  # notes per request

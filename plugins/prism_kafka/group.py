@@ -12,7 +12,7 @@ from prism_kafka.cluster import Cluster, make_client
 from prism_kafka.config import Options
 from prism_kafka.failures import TRANSIENT, BrokerLog, client_logger, kafka_error
 from prism_kafka.offsets import committed, horizons, offsets_at, retryable
-from prism_kafka.settings import consumer_settings, reader_settings
+from prism_kafka.settings import consumer_settings
 from prismlib.errors import FatalError, RetryableError, StageContractError
 from prismlib.records import Partition
 from prismlib.stages import Committed, Horizon
@@ -39,9 +39,11 @@ class KafkaGroup:
         self._group = group
         self._settings = consumer_settings(servers, options, group=group, worker="_offsets")
         self._reader = (
-            reader_settings(servers, options, group=group)
+            self._settings
             | {
-                "isolation.level": "read_uncommitted",  # a time is wanted, whoever wrote it, and an open transaction is no reason to wait
+                "auto.offset.reset": "earliest",
+                "enable.partition.eof": "true",
+                "isolation.level": "read_uncommitted",  # a time is wanted, whoever wrote it, without waiting for transactions
                 "fetch.message.max.bytes": 1,  # a broker sends one batch all the same
                 "queued.min.messages": 1,
             }

@@ -47,8 +47,8 @@ offsets.add_command(reset)
 def show(app: App, pipeline: Path, topic: str | None, partitions: tuple[int, ...], as_json: bool) -> None:  # noqa: FBT001  # click passes options by name
     """Show ledger and broker side by side, with times, and what was done to them.
 
-    The times beside offsets are those of the next record to read, where there is one already. Changes nothing, and may be run
-    while the workers run.
+    The times are those of the next record to read, where there is one already, and of the last one that was settled. Changes
+    nothing, and may be run while the workers run.
     """
     with opened(app, pipeline) as found:
         standings = found.standings(topic, partitions)
@@ -85,13 +85,24 @@ def _print(standings: Sequence[Standing]) -> None:
                 log_range(one),
                 "-" if one.row is None else str(one.row.next_offset),
                 moment(one.ledger_ms),
+                moment(-1 if one.row is None else one.row.timestamp_ms),
                 "-" if one.committed is None else str(one.committed),
                 moment(one.committed_ms),
                 "-" if one.lag is None else str(one.lag),
                 (state, style),
             ]
         )
-    columns = ("partition", "log", "ledger", "its record of", "broker", "its record of", "lag", "state")
+    columns = (
+        "partition",
+        "log",
+        "ledger",
+        "next record of",
+        "last settled of",
+        "broker",
+        "next record of",
+        "lag",
+        "state",
+    )
     print_table(columns, rows)
 
 

@@ -61,7 +61,12 @@ def reset(
     chosen = [*(["--topic", topic] if topic else []), *(f"--partition={number}" for number in partitions)]
     words = command("reset", pipeline, *target.words.split(), *chosen)
     with opened(app, pipeline) as found:
-        moves = plan_reset(found.group, found.standings(topic, partitions), target)
+        moves = plan_reset(
+            found.group,
+            found.standings(topic, partitions),
+            target,
+            key_fixes_partition=found.loaded.pipeline.key_fixes_partition,
+        )
         _finish(found, moves, words=words, yes=yes, as_json=as_json)
 
 
@@ -139,7 +144,7 @@ def _finish(found: Opened, moves: Sequence[Move], *, words: str, yes: bool, as_j
 
 
 def _print(moves: Sequence[Move]) -> None:
-    columns = ("partition", "log", "ledger", "broker", "to", "its record of", "effect")
+    columns = ("partition", "log", "ledger", "broker", "to", "next record of", "effect")
     rows: list[list[tuple[str, str] | str]] = []
     for move in moves:
         before = move.standing

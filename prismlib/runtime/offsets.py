@@ -175,11 +175,14 @@ def look(group: GroupOffsets, ledger: LedgerStore, streams: Sequence[str]) -> li
             f"no topic {', '.join(missing)} where the source reads; check the routes, and run `prism setup` for the pipeline"
             " that writes it"
         )
-    firsts = {p.stream: Partition(p.stream, 0) for p in partitions}
     # The ledger first: it waits longer for the transaction of a worker that was killed.
     rows = ledger.load_ledger(partitions)
     committed = group.committed(partitions)
     horizons = group.horizons(partitions)
+    # Of each topic the row that knows most, as the guard takes it: of this incarnation, and of the highest epoch.
+    known: dict[str, LedgerRow] = {}
+    for p in sorted(rows, key=lambda p: (rows[p].topic_id == horizons[p].topic_id, rows[p].epoch)):
+        known[p.stream] = rows[p]
     offsets = {p: found.next_offset for p, found in committed.items() if found.next_offset is not None}
     in_ledger = {p: row.next_offset for p, row in rows.items()}
     times = group.timestamps(offsets)
@@ -190,7 +193,7 @@ def look(group: GroupOffsets, ledger: LedgerStore, streams: Sequence[str]) -> li
             horizon=horizons[p],
             row=rows.get(p),
             committed=offsets.get(p),
-            topic_row=rows.get(firsts[p.stream]),
+            topic_row=known.get(p.stream),
             ledger_ms=ledger_times.get(p, times.get(p, -1)) if p in in_ledger else -1,
             committed_ms=times.get(p, -1),
         )
@@ -201,15 +204,26 @@ def look(group: GroupOffsets, ledger: LedgerStore, streams: Sequence[str]) -> li
 # --- planning ------------------------------------------------------------------------------------------------------------
 
 
-def plan_reset(group: GroupOffsets, standings: Sequence[Standing], target: Target) -> list[Move]:
+def plan_reset(
+    group: GroupOffsets, standings: Sequence[Standing], target: Target, *, key_fixes_partition: bool = False
+) -> list[Move]:
     """What it takes to move ledger and broker to the target.
+
+    Args:
+        group: asked for times.
+        standings: the partitions to move.
+        target: where to.
+        key_fixes_partition: as the pipeline file has it.
 
     Raises:
         ConfigError: an offset lies outside a partition's log.
-        FatalError: a topic was re-created, which is for `prism run` to accept.
+        FatalError: the guard refuses a partition for a reason that no offset mends: a topic was re-created, which is for
+            `prism run` to accept, or partitions were added where keys must not move.
         RetryableError: the servers are away.
     """
     _require_same_topics(standings)
+    if key_fixes_partition:
+        _require_no_new_partitions(standings)
     places = _places(group, standings, target)
     times = group.timestamps(places)
     return [Move(s, places[s.partition], times[s.partition]) for s in standings]
@@ -250,6 +264,16 @@ def _require_same_topics(standings: Sequence[Standing]) -> None:
         raise FatalError(
             f"topic {', '.join(topics)} was deleted and created again since the ledger was written, so that no offset of it"
             f" means what it did; `prism run PIPELINE.toml --accept-recreated {topics[0]}` reads it from its beginning"
+        )
+
+
+def _require_no_new_partitions(standings: Sequence[Standing]) -> None:
+    new = [s.partition for s in standings if s.next_offset is None and s.topic_row is not None]
+    if new:
+        raise FatalError(
+            f"{', '.join(map(str, new))}: the partition is new, and the pipeline says key_fixes_partition = true: the same key may"
+            " now arrive in another partition, where its versions would not compare; rebuild the index with a replay before"
+            " reading on, or choose other partitions with --partition"
         )
 
 

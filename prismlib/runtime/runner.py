@@ -389,6 +389,7 @@ class Runner:
         if delivery.rewind():
             self._last_record = time.monotonic()  # there are records again
             self._seek({p: self._progress.position(p) for p in self._progress.assigned()})
+            self._last_record = time.monotonic()  # what was dropped is there to be read, however long the backoff was
 
     def _idle_for_long(self, delivery: Delivery, batches: Sequence[RecordBatch]) -> bool:
         """A standby without partitions ends likewise, but not before the group has answered it."""

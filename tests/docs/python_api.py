@@ -35,7 +35,7 @@ CHAPTERS = {
     " Notice NoticeKind Tell open_alerts",
     "What travels": "Partition RecordBatch Headers Row Decoded Explanation Normalized Encoded Documents WriteResult Retry LedgerRow Loss",
     "The route": "Source AssignmentListener StartPosition Committed Horizon InGroup Pausable Seekable FindsTimes IdentifiesTopics Decoder"
-    " IdentifiesSchema Explains Normalizer FieldSet Encoder Sink WritePolicy Transactional KeepsLedger",
+    " IdentifiesSchema Explains Normalizer FieldSet Encoder Sink WritePolicy Transactional KeepsLedger ClaimsWorker",
     "Plugins": "hookimpl StageSpec BuildContext Model Secret Duration StoreSpec Administration SetupStep Check StreamReader"
     " RegistrySpec Registry RegisteredSchema Reference",
 }

@@ -5,12 +5,17 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
+from prism_elasticsearch.connection import connect
+from prism_elasticsearch.ledger import ElasticsearchLedgerStore
 from prism_elasticsearch.sink import ElasticsearchSink
-from prismlib.records import LedgerNote
-from prismlib.testing.sink_conformance import LedgerConformance, SinkConformance
+from prismlib.errors import ConfigError
+from prismlib.records import LedgerNote, LedgerRow
+from prismlib.testing.claim_conformance import ClaimConformance
+from prismlib.testing.sink_conformance import SOURCE, LedgerConformance, SinkConformance
 from tests.http_server import Reply
 from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy
 from tests.plugins.prism_elasticsearch.node import Node
@@ -28,7 +33,7 @@ class Harness:
         self._arrives = arrives
 
     def make_sink(self, worker: str) -> ElasticsearchSink:
-        return self._node.sink(self._proxy.url)
+        return self._node.sink(self._proxy.url, worker=worker)
 
     def good(self, number: int) -> bytes:
         return b'{"number":%d, "kind":"test"}' % number
@@ -84,7 +89,7 @@ class TestElasticsearchSinkOtherwise(SinkConformance):
         return Harness(node, proxy, b'{"number":', arrives=True)
 
 
-class TestElasticsearchLedger(LedgerConformance):
+class TestElasticsearchLedger(LedgerConformance, ClaimConformance):
     @pytest.fixture
     def harness(self, node: Node, proxy: FaultProxy) -> Harness:
         return Harness(node, proxy, b"", arrives=False)
@@ -111,3 +116,40 @@ class TestElasticsearchLedger(LedgerConformance):
             assert time.monotonic() < deadline
             time.sleep(0.1)
         sink.close()
+
+
+class LedgerStoreHarness:
+    """The command's ledger store in the place of a sink: the same clauses hold for it."""
+
+    patience = 10.0
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def make_sink(self, worker: str) -> ElasticsearchLedgerStore:
+        config = self._node.config
+        return ElasticsearchLedgerStore(
+            connect(config, Path()), config.alias, pipeline="flights-index", index=config.ledger_index
+        )
+
+
+class TestElasticsearchLedgerStore(LedgerConformance):
+    @pytest.fixture
+    def harness(self, node: Node) -> LedgerStoreHarness:
+        return LedgerStoreHarness(node)
+
+    def test_sink_and_store_share_one_ledger(self, node: Node, harness: LedgerStoreHarness) -> None:
+        sink, store = node.sink(), harness.make_sink("1")
+        sink.open()
+        store.open()
+        row = LedgerRow(SOURCE, 2, ledger_epoch=1)
+        store.save_ledger([row])
+        sink.save_ledger([LedgerRow(SOURCE, 9)])  # of a worker that does not know yet
+        assert sink.load_ledger([SOURCE]) == store.load_ledger([SOURCE]) == {SOURCE: row}
+        sink.close()
+        store.close()
+
+    def test_a_missing_ledger_names_the_command_that_creates_it(self, node: Node, harness: LedgerStoreHarness) -> None:
+        node.connection.json("DELETE", f"/{node.config.ledger_index}")
+        with pytest.raises(ConfigError, match="create it with `prism setup"):
+            harness.make_sink("1").open()

@@ -111,6 +111,7 @@ def test_show_puts_ledger_and_broker_side_by_side(ready: Ready) -> None:
         "0 to 31",
         "30",
         "2023-11-14T22:43:20Z",
+        "2023-11-14T22:42:20Z",
         "7",
         "2023-11-14T22:20:20Z",
         "1",

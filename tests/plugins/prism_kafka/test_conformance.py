@@ -16,8 +16,14 @@ from prism_kafka.dead_letters import KafkaDeadLetters
 from prism_kafka.reader import KafkaReader
 from prism_kafka.sink import KafkaSink
 from prism_kafka.source import KafkaSource
+from prismlib.testing.claim_conformance import ClaimConformance
 from prismlib.testing.reader_conformance import Ends, ReaderConformance, ReaderHarness
-from prismlib.testing.sink_conformance import SOURCE, LedgerConformance, SinkConformance, TransactionalConformance
+from prismlib.testing.sink_conformance import (
+    SOURCE,
+    LedgerConformance,
+    SinkConformance,
+    TransactionalConformance,
+)
 from prismlib.testing.source_conformance import SourceConformance, SourceHarness, Written
 from tests.plugins.prism_kafka.broker import QUIET, Broker, fresh_name, opened
 
@@ -155,7 +161,7 @@ class TestKafkaTransactions(TransactionalConformance):
     pass
 
 
-class TestKafkaLedger(LedgerConformance):
+class TestKafkaLedger(LedgerConformance, ClaimConformance):
     pass
 
 
@@ -197,3 +203,20 @@ class TestKafkaReader(ReaderConformance):
     @pytest.fixture
     def harness(self, own_broker: Broker, own_kafka: Any) -> ReaderHarness:
         return KafkaReaderHarness(own_broker, own_kafka)
+
+
+class LedgerStoreHarness:
+    """The command's ledger store in the place of a sink: the same clauses hold for it."""
+
+    patience = 5.0
+
+    def __init__(self, broker: Broker) -> None:
+        pipeline = fresh_name()
+        broker.set_up_sink(pipeline, pipeline)
+        self.make_sink = lambda _worker: broker.ledger_store(pipeline)
+
+
+class TestKafkaLedgerStore(LedgerConformance):
+    @pytest.fixture
+    def harness(self, broker: Broker) -> LedgerStoreHarness:
+        return LedgerStoreHarness(broker)
