@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
@@ -19,6 +20,7 @@ from tests.integration.harness import (
     Worker,
     event_ids,
     exactly_once,
+    prism,
     wait_until,
     workers,
 )
@@ -134,6 +136,12 @@ class Scene:
 
     def delivered(self) -> int:
         return event_ids(self.servers, self.project.output).total()
+
+    def notes(self, pipeline: Path) -> list[dict[str, Any]]:
+        """What the ledger of a pipeline says about who did what."""
+        done = prism("offsets", "show", pipeline, "--json")
+        assert done.returncode == 0, done.stderr
+        return list(json.loads(done.stdout)["notes"])
 
     def refusal(self, pipeline: Path, *arguments: str, code: int = 3) -> str:
         """What a worker says that refuses to start, with an exit code and without a traceback."""

@@ -203,6 +203,10 @@ def test_deleted_records_are_refused_by_their_exact_range_and_accepted_by_it(sce
         wait_until(lambda: scene.index.count() >= len(scene.acknowledged), 90, "all that is still there", running)
         assert [worker.stop() for worker in running] == [0, 0]
     scene.in_index_once()
+    for topic, pipeline in zip(topics, pipelines, strict=True):
+        accepted = [note for note in scene.notes(pipeline) if note["kind"] == "accepted-loss"]
+        assert {f"{topic}[{note['partition']}]:{note['first']}-{note['end']}" for note in accepted} == lost[topic]
+        assert all(note["who"] and note["at_ms"] for note in accepted)
     scene.run_until(*pipelines, indexed=len(scene.acknowledged), kill=False)  # and needs no consent any more
 
 
