@@ -39,6 +39,8 @@ class BuildContext:
         worker: name of this worker, unique in the pipeline.
         topics: what the pipeline's routes read; for a decoder or normalizer, the one topic of its route.
         reads: for a decoder, the fields that the route's normalizer reads.
+        baseline: for a decoder, ids of schemas that the same route has read already, as the ledger has them; of a subject's
+            versions the newest of these shapes the rows, where the route names none.
         base: folder of ``prism.toml``, or of the pipeline file where there is none; relative paths start here.
         registry: where schemas come from, or None when the pipeline names no subject.
         dead_letter_topic: where dead letters go.
@@ -50,6 +52,7 @@ class BuildContext:
     worker: str = "1"
     topics: Sequence[str] = ()
     reads: FieldSet = frozenset()
+    baseline: Sequence[int] = ()
     base: Path = Path()
     registry: Registry | None = None
     dead_letter_topic: str = ""
