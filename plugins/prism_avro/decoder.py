@@ -135,7 +135,7 @@ class AvroDecoder:
     def _writer(self, value: bytes) -> Type:
         if not self._framed:
             return self._reader.root
-        return parse_registered(self._registry, self._schemas.of(value))
+        return parse_registered(self._registry, self._schemas.named(value))
 
     def _code(self, value: bytes) -> _WriterCode:
         start = value[:HEADER_LENGTH] if self._framed else b""

@@ -177,7 +177,7 @@ class ProtobufDecoder:
         """The message that a value's header names, and where its payload begins. Raises DecodeError, SchemaDriftError."""
         if not self._framed:
             return self._reader.descriptor, 0
-        registered = self._schemas.of(value)
+        registered = self._schemas.named(value)
         path, start = read_path(value)
         message = parse_registered(self._registry, registered).message_at(path)
         if message is None:

@@ -67,7 +67,20 @@ class WriterSchemas:
         self._unfit: dict[int, tuple[float, SchemaDriftError]] = {}
 
     def of(self, value: bytes) -> RegisteredSchema:
-        """The schema named by the header of ``value``.
+        """The schema named by the header of ``value``, to be decoded with once it was checked.
+
+        Raises:
+            DecodeError, SchemaDriftError: as for ``named``.
+            SchemaDriftError: ``check`` refused it less than half a minute ago.
+        """
+        schema_id = framed_id(value)
+        refused = None if schema_id is None else self._unfit.get(schema_id)
+        if refused is not None and self._clock() < refused[0]:
+            raise refused[1].with_traceback(None)  # or it would grow by each time it is raised
+        return self.named(value)
+
+    def named(self, value: bytes) -> RegisteredSchema:
+        """The schema named by the header of ``value``, whether or not it writes what is read.
 
         Raises:
             DecodeError: there is no header (``no-schema-id``), or nobody knows the id (``unknown-schema-id``).
@@ -106,9 +119,6 @@ class WriterSchemas:
         """
         if self._expected is None:
             return
-        expires, drift = self._unfit.get(writer.id, (0.0, None))
-        if drift is not None and self._clock() < expires:
-            raise drift.with_traceback(None)  # or it would grow by each time it is raised
         self._unfit.pop(writer.id, None)
         try:
             self._expected.check(writer)
