@@ -12,7 +12,7 @@ import click
 from prismlib.cli import logs
 from prismlib.cli.app import App, pass_app
 from prismlib.cli.project import load, pipeline_argument
-from prismlib.cli.supervise import Supervisor, stop_on_signals, stop_when_parent_ends
+from prismlib.cli.supervise import Supervisor, reload_on_hangup, stop_on_signals, stop_when_parent_ends
 from prismlib.config.values import is_name
 from prismlib.runtime.assemble import assemble
 from prismlib.runtime.resolve import resolve
@@ -62,7 +62,13 @@ def run(
     """Run a pipeline until it is stopped.
 
     The first SIGTERM or Ctrl-C finishes what is open, commits and ends with 0; the second ends at once with 130, which
-    loses nothing: what is not committed is read again. Ends with 2 when a file is wrong, and with 3 when going on would
+    loses nothing: what is not committed is read again.
+
+    A changed pipeline file or mapping is noticed within two seconds, checked, and used from the next batch on; a paused
+    topic is tried again at once. SIGHUP does that without waiting, changed or not. Where a file is wrong, or the change
+    needs a restart, that is logged, and everything goes on as it was.
+
+    Ends with 2 when a file is wrong, and with 3 when going on would
     lose records, or a server refuses, or does not answer at the start.
     """
     packages = {plugin.module.partition(".")[0] for plugin in app.plugins.loaded}
@@ -84,12 +90,13 @@ def run(
         storage=loaded.project.storage_path,
         accept_recreated=frozenset(accept_recreated),
         until_idle=until_idle,
+        watch=True,
     )
     runner = assembled.runner()
     if stop_at_eof:
         stop_when_parent_ends(runner.stop)
     started = {"pipeline": loaded.pipeline.name, "topics": ",".join(loaded.pipeline.topics)}
-    with stop_on_signals(runner.stop):
+    with stop_on_signals(runner.stop), reload_on_hangup(runner.reload, runner.stop):
         log.info("worker started", extra=started)
         try:
             runner.run()
@@ -117,5 +124,5 @@ def _supervise(
     # "--" because a file's name may begin with a dash.
     commands = {name: [*prism, f"--worker={name}", "--", str(pipeline)] for name in names}
     supervisor = Supervisor(commands, may_end=until_idle is not None)
-    with stop_on_signals(supervisor.stop):
+    with stop_on_signals(supervisor.stop), reload_on_hangup(supervisor.reload, supervisor.stop):
         return supervisor.run()

@@ -46,6 +46,59 @@ def stop_on_signals(stop: Callable[[], None]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def reload_on_hangup(reload: Callable[[], None], stop: Callable[[], None]) -> Iterator[None]:
+    """Within it, SIGHUP calls ``reload``, where the platform has that signal and ``nohup`` did not switch it off.
+
+    The same signal says that a terminal was closed; whoever was started from it stops then, as before, by ``stop``.
+    """
+    number = _hangup()
+    if number is None or signal.getsignal(number) is signal.SIG_IGN:
+        yield
+        return
+    from_terminal = _has_terminal()
+
+    def handle(_: int, __: FrameType | None) -> None:
+        if from_terminal and not _has_terminal():
+            stop()
+        else:
+            reload()
+
+    previous = signal.signal(number, handle)
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, {number})  # what a supervisor has sent already comes now
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(number, previous)
+
+
+@contextlib.contextmanager
+def _hangups_wait() -> Iterator[None]:
+    """A process that is started within it gets no SIGHUP, which would end it, before it asks for that signal."""
+    number = _hangup()
+    if number is None:
+        yield
+        return
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _hangup() -> signal.Signals | None:
+    return getattr(signal, "SIGHUP", None)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 def stop_when_parent_ends(stop: Callable[[], None]) -> None:
     """Call ``stop`` when standard input closes, which happens however the parent process ends."""
 
@@ -73,6 +126,11 @@ class Supervisor:
         self._may_end = may_end
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._stop = threading.Event()
+        self._reload = False
+
+    def reload(self) -> None:
+        """Send SIGHUP on to all workers. May be called from a signal handler or another thread."""
+        self._reload = True
 
     def stop(self) -> None:
         """Ask all workers to finish. May be called from a signal handler or another thread."""
@@ -89,7 +147,8 @@ class Supervisor:
         try:
             for worker, command in self._commands.items():
                 # A process group of its own: the terminal's Ctrl-C comes once, through the supervisor.
-                self._processes[worker] = subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)
+                with _hangups_wait():
+                    self._processes[worker] = subprocess.Popen(command, stdin=subprocess.PIPE, process_group=0)
             while self._processes:
                 for worker, code in self._ended():
                     expected = code == 0 and (self._may_end or deadline is not None)
@@ -98,6 +157,10 @@ class Supervisor:
                         self._stop.set()
                     if code != 0 and result == 0:
                         result = code if code > 0 else 3
+                number = _hangup()
+                if self._reload and number is not None:
+                    self._reload = False
+                    self._signal(number)
                 if self._stop.is_set() and deadline is None:
                     deadline = time.monotonic() + GRACE_SECONDS
                     self._signal(signal.SIGTERM)

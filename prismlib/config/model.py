@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import tomllib
 from collections.abc import Collection, Mapping
@@ -55,6 +56,14 @@ class Model(BaseModel):
 
 
 M = TypeVar("M", bound=BaseModel)
+
+
+def file_digest(path: Path) -> bytes | None:
+    """Tells two contents of a file apart; None while it cannot be read. Reads all of it, so that no clock is trusted."""
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError:
+        return None
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PlainValidator, PrivateAttr, field_validator, model_validator
 
-from prismlib.config.model import Model, read_toml, resolve_secrets, validate
+from prismlib.config.model import Model, file_digest, read_toml, resolve_secrets, validate
 from prismlib.config.project import find_project
 from prismlib.config.values import Duration, Name, PluginTable, Share, Start, Text, Topic
 from prismlib.errors import ConfigError
@@ -119,6 +119,7 @@ class PipelineConfig(Model):
     sink: SinkConfig = SinkConfig()
     dead_letters: DeadLettersConfig = DeadLettersConfig()
     _path: Path = PrivateAttr(default=Path("pipeline.toml"))
+    _digest: bytes | None = PrivateAttr(default=None)
 
     @field_validator("routes", mode="before")
     @classmethod
@@ -168,6 +169,11 @@ class PipelineConfig(Model):
         return self._path
 
     @property
+    def digest(self) -> bytes | None:
+        """Of the file just before it was read, to notice that it has changed; None for tables made in code."""
+        return self._digest
+
+    @property
     def base(self) -> Path:
         """The folder that relative paths in the file start from: of ``prism.toml`` above it, else the file's own."""
         return (find_project(self._path.parent) or self._path).parent
@@ -180,7 +186,10 @@ def load_pipeline(path: str | Path) -> PipelineConfig:
         ConfigError: one line for everything that is wrong with it.
     """
     path = Path(path)
-    return pipeline_from(read_toml(path), path)
+    digest = file_digest(path)
+    config = pipeline_from(read_toml(path), path)
+    config._digest = digest  # noqa: SLF001  # set once, here: not a key of the file
+    return config
 
 
 def pipeline_from(tables: Mapping[str, Any], path: str | Path = "<pipeline>") -> PipelineConfig:

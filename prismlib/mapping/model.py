@@ -239,6 +239,11 @@ class Mapping:
         """Whether the events have a business id."""
         return any(name == "id" for name, _ in self.event.fields)
 
+    @property
+    def functions(self) -> frozenset[str]:
+        """The Python functions that are called, as ``package.module:function``."""
+        return frozenset(_called(self.event))
+
 
 class _File(Model):
     event: Annotated[dict[str, Any], Field(min_length=1)]
@@ -327,6 +332,16 @@ def _uses(table: Table, file: str, inside: str) -> Iterator[Use]:
             field = field_of(parse_path(node.spec.each), inside)
             # Items of constants still need the list for its length.
             yield from list(_uses(node.item, file, field)) or [Use(where, field)]
+
+
+def _called(table: Table) -> Iterator[str]:
+    for _, node in table.fields:
+        if isinstance(node, Table):
+            yield from _called(node)
+        elif isinstance(node.spec, PythonField):
+            yield node.spec.python
+        elif node.item is not None:
+            yield from _called(node.item)
 
 
 def _paths(spec: FieldSpec) -> Sequence[str]:

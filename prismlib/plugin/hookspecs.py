@@ -30,6 +30,10 @@ StageKind: TypeAlias = Literal["source", "decoder", "normalizer", "encoder", "si
 StoreKind: TypeAlias = Literal["dead_letters", "administration", "reader"]
 
 
+def _ignore(_: Any) -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(frozen=True, slots=True)
 class BuildContext:
     """What a factory may know besides its own configuration.
@@ -46,6 +50,8 @@ class BuildContext:
         dead_letter_topic: where dead letters go.
         storage: folder of what is embedded: ``[storage] path`` of ``prism.toml``.
         role: "source" or "sink", for an administration, which both may have.
+        note_file: is told of every file, just before it is read.
+        note_module: is told of every Python module, by its name, just before it is imported.
     """
 
     pipeline: str
@@ -58,6 +64,17 @@ class BuildContext:
     dead_letter_topic: str = ""
     storage: Path = Path(".prism")
     role: Literal["source", "sink"] = "source"
+    note_file: Callable[[Path], None] = _ignore
+    note_module: Callable[[str], None] = _ignore
+
+    def file(self, name: str) -> Path:
+        """Where a file is that a decoder or normalizer is made of; read it now.
+
+        A worker that notices changes builds the route again when this file changes.
+        """
+        path = self.base / name
+        self.note_file(path)
+        return path
 
 
 @dataclass(frozen=True, slots=True)

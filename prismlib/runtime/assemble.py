@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
-from prismlib.config.model import validate
 from prismlib.config.pipeline import PipelineConfig
 from prismlib.contracts.registry import Registry, ReportsUsage
 from prismlib.errors import (
@@ -22,12 +21,14 @@ from prismlib.plugin.hookspecs import Administration, StreamReader
 from prismlib.plugin.manager import Plugins
 from prismlib.runtime.building import Builder
 from prismlib.runtime.given import NOTHING, GivenStages
-from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedStage, located, resolve
+from prismlib.runtime.inputs import Inputs
+from prismlib.runtime.reload import Reloader, RouteFactory
+from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, resolve
 from prismlib.runtime.route import Route
 from prismlib.runtime.runner import Runner
 from prismlib.runtime.settings import RunnerSettings
-from prismlib.runtime.usage import UsageRegistry, UsageReports
-from prismlib.stages import Decoder, Encoder, FieldSet, InGroup, Normalizer, Sink, Source, Transactional
+from prismlib.runtime.usage import UsageRegistry, UsageReports, reads_of
+from prismlib.stages import Decoder, FieldSet, InGroup, Normalizer, Sink, Source, Transactional
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class Assembled:
         sink: where documents go.
         dead_letters: where dead letters go; None when the sink is transactional and takes them itself.
         usage: tells the registry what is read; None where it does not want to know.
+        reloader: builds the routes again when their files change; None where nobody asked for that.
     """
 
     settings: RunnerSettings
@@ -49,10 +51,19 @@ class Assembled:
     sink: Sink
     dead_letters: Sink | None
     usage: UsageReports | None = None
+    reloader: Reloader | None = None
 
     def runner(self) -> Runner:
         """The runner of these stages; they can be run once."""
-        return Runner(self.settings, self.source, self.routes, self.sink, self.dead_letters, self.usage)
+        return Runner(
+            self.settings,
+            self.source,
+            self.routes,
+            self.sink,
+            self.dead_letters,
+            self.usage,
+            reloader=self.reloader,
+        )
 
 
 def assemble(
@@ -65,6 +76,7 @@ def assemble(
     accept_recreated: frozenset[str] = frozenset(),
     until_idle: float | None = None,
     given: GivenStages = NOTHING,
+    watch: bool = False,
 ) -> Assembled:
     """Build all stages of one worker.
 
@@ -77,6 +89,7 @@ def assemble(
         accept_recreated: topics whose re-creation an operator accepts.
         until_idle: seconds without a record after which the runner stops by itself.
         given: stages that are made already; the file's tables of the others are built.
+        watch: build the routes again when the pipeline file or a mapping changes.
 
     Raises:
         ConfigError: something in the file is wrong, or its stages do not fit together.
@@ -85,7 +98,8 @@ def assemble(
     """
     given.check(config)
     resolved = resolve(config, plugins, given)
-    builder = Builder(plugins, config, worker, registry, storage, given)
+    inputs = Inputs()
+    builder = Builder(plugins, config, worker, registry, storage, given, inputs)
     source: Source = given.source if given.source is not None else builder.stage(resolved.source, role="source")
     sink, routes, dead_letters = _delivering(builder, resolved, given)
     if isinstance(sink, Transactional) and not isinstance(source, InGroup):
@@ -107,20 +121,14 @@ def assemble(
         accept_recreated=accept_recreated,
         until_idle=until_idle,
     )
-    return Assembled(settings, source, routes, sink, dead_letters, _usage(resolved, routes, registry))
-
-
-def _usage(resolved: ResolvedPipeline, routes: Mapping[str, Route], registry: Registry | None) -> UsageReports | None:
-    """What tells the registry what is read; None where it does not want to know, or nothing is read of a subject."""
-    reads: dict[str, tuple[str, frozenset[str]]] = {}
-    for route in resolved.routes:
-        subject = getattr(route.decode.settings, "subject", None) if route.decode else None
-        normalizer = routes[route.topic].normalizer
-        if normalizer is not None and isinstance(subject, str):
-            reads[route.topic] = subject, normalizer.reads
-    if not reads or not isinstance(registry, ReportsUsage):
-        return None
-    return UsageReports(cast("UsageRegistry", registry), resolved.config.name, reads)
+    usage = None
+    if isinstance(registry, ReportsUsage):
+        usage = UsageReports(cast("UsageRegistry", registry), config.name, reads_of(resolved, routes))
+    reloader = None
+    if watch:
+        factory = RouteFactory(plugins, worker, registry, storage, given, versioned=sink.policy.versioned)
+        reloader = Reloader(factory, config, inputs)
+    return Assembled(settings, source, routes, sink, dead_letters, usage, reloader)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,10 +278,7 @@ def _delivering(
 ) -> tuple[Sink, dict[str, Route], Sink | None]:
     """The sink, the routes to it, and where dead letters go beside a sink without transactions."""
     sink: Sink = given.sink if given.sink is not None else builder.stage(resolved.sink, role="sink")
-    encoder = given.encoder
-    if encoder is None:
-        encoder = _encoder(builder, resolved, given, versioned=sink.policy.versioned)
-    routes = builder.routes(resolved.routes, encoder)
+    routes = builder.routes(resolved.routes, builder.encoder(resolved, versioned=sink.policy.versioned))
     return sink, routes, _dead_letters(builder, resolved, given, transactional=isinstance(sink, Transactional))
 
 
@@ -301,30 +306,3 @@ def _dead_letters(
             " dead_letters too, a sink that is durable once its flush returns"
         )
     return builder.dead_letters(resolved.source)
-
-
-def _encoder(builder: Builder, resolved: ResolvedPipeline, given: GivenStages, *, versioned: bool) -> Encoder | None:
-    """The encoder of all routes: what ``[sink] encode`` says, else plain JSON where nobody but the sink's owner reads it.
-
-    That is a sink that keeps documents by id, or one that code brings. A stream has other readers, who must be told.
-    """
-    if resolved.encoder is not None:
-        return cast("Encoder", builder.stage(resolved.encoder, role="sink"))
-    routes = resolved.routes
-    normalizing = next((r.topic for r in routes if r.normalizer is not None or r.topic in given.normalizers), None)
-    if normalizing is None:
-        return None
-    where = f"{resolved.config.path}: [sink]: encode"
-    if not versioned and given.sink is None:
-        raise ConfigError(
-            f"{where} is missing, and the route {normalizing!r} makes events that must become bytes;"
-            ' add for instance encode = { type = "json", subject = "NAME-value" }'
-        )
-    try:
-        spec = builder.plugins.stage("encoder", "json")
-    except ConfigError as error:
-        raise located(where, error) from error
-    return cast(
-        "Encoder",
-        builder.stage(ResolvedStage(spec, validate(spec.config_model, {"wire": "bare"}, where), where), role="sink"),
-    )

@@ -30,6 +30,7 @@ def build_runner(
     worker: str = "1",
     accept_recreated: Collection[str] = (),
     until_idle: float | None = None,
+    watch: bool = False,
 ) -> Runner:
     """Build the runner of one worker; nothing is connected yet.
 
@@ -49,6 +50,8 @@ def build_runner(
         worker: a name that is unique in the pipeline; of two workers with one name, the later one stops the earlier one.
         accept_recreated: topics that are read although they were deleted and created again.
         until_idle: seconds without a record after which ``run`` returns; None runs until ``stop``.
+        watch: look at the pipeline's file and its mappings twice a second, and go on with new routes when they change;
+            what is given here stays as it is. ``Runner.reload`` does so at once.
 
     Raises:
         ConfigError: something in the pipeline or ``prism.toml`` is wrong, or a stage is neither named nor given.
@@ -73,4 +76,5 @@ def build_runner(
         accept_recreated=frozenset(accept_recreated),
         until_idle=until_idle,
         given=given,
+        watch=watch,
     ).runner()

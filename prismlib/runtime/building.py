@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from prismlib.config.model import Model
+from prismlib.config.model import Model, validate
 from prismlib.config.pipeline import PipelineConfig
 from prismlib.contracts.registry import Registry
 from prismlib.errors import ConfigError, PluginLoadError, PluginNotFoundError, PrismError, UnknownFieldError
 from prismlib.plugin.hookspecs import BuildContext, StageSpec, StoreKind, StoreSpec, StreamReader
 from prismlib.plugin.manager import Plugins
 from prismlib.runtime.given import NOTHING, GivenStages, check_stage
-from prismlib.runtime.resolve import ResolvedRoute, ResolvedStage, located, raise_all
+from prismlib.runtime.inputs import Inputs
+from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, ResolvedStage, located, raise_all
 from prismlib.runtime.route import Route
 from prismlib.stages import Decoder, Encoder, Normalizer, Sink
 
@@ -29,7 +30,9 @@ class Builder:
         registry: Registry | None,
         storage: Path | None,
         given: GivenStages = NOTHING,
+        inputs: Inputs | None = None,
     ) -> None:
+        inputs = inputs or Inputs()
         self.plugins = plugins
         self._config = config
         self._given = given
@@ -40,6 +43,8 @@ class Builder:
             "registry": registry,
             "dead_letter_topic": config.dead_letter_topic,
             "storage": storage or config.base / ".prism",
+            "note_file": inputs.note_file,
+            "note_module": inputs.note_module,
         }
 
     def name(self, spec: StageSpec | StoreSpec) -> str:
@@ -72,6 +77,32 @@ class Builder:
             except UnknownFieldError as error:
                 raise _by_its_keys(normalizer, error, route.decoder.where) from error
         return Route(route.topic, decoder, normalizer, encoder)
+
+    def encoder(self, resolved: ResolvedPipeline, *, versioned: bool) -> Encoder | None:
+        """The encoder of all routes: what ``[sink] encode`` says, else plain JSON where nobody but the sink's owner reads it.
+
+        That is a sink that keeps documents by id, or one that code brings. A stream has other readers, who must be told.
+        """
+        if self._given.encoder is not None:
+            return self._given.encoder
+        if resolved.encoder is not None:
+            return cast("Encoder", self.stage(resolved.encoder, role="sink"))
+        given = self._given.normalizers
+        normalizing = next((r.topic for r in resolved.routes if r.normalizer is not None or r.topic in given), None)
+        if normalizing is None:
+            return None
+        where = f"{resolved.config.path}: [sink]: encode"
+        if not versioned and self._given.sink is None:
+            raise ConfigError(
+                f"{where} is missing, and the route {normalizing!r} makes events that must become bytes;"
+                ' add for instance encode = { type = "json", subject = "NAME-value" }'
+            )
+        try:
+            spec = self.plugins.stage("encoder", "json")
+        except ConfigError as error:
+            raise located(where, error) from error
+        stage = ResolvedStage(spec, validate(spec.config_model, {"wire": "bare"}, where), where)
+        return cast("Encoder", self.stage(stage, role="sink"))
 
     def dead_letters(self, source: ResolvedStage) -> Sink:
         lacks = (

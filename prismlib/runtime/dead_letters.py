@@ -25,6 +25,7 @@ A letter is open while no mark names it.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -36,10 +37,13 @@ import orjson
 from prismlib.errors import FatalError, RecordError, TooManyRejectedError
 from prismlib.records import Documents, Headers, Partition, RecordBatch
 
+log = logging.getLogger(__name__)
+
 StageName: TypeAlias = Literal["decode", "normalize", "encode", "write"]
 Fate: TypeAlias = Literal["delivered", "dropped", "failed"]
 """What a mark says became of a letter."""
 PREFIX = "prism."
+TELL_SECONDS = 60.0  # between two log lines about dead letters
 MAX_REASON = 4096  # characters; the dead letter topic leaves 64 KiB for all headers together
 MAX_HISTORY = 8 << 10  # bytes
 MAX_PAST_REASON = 400  # characters of a reason or field in the history
@@ -190,6 +194,29 @@ def past_attempts(value: bytes | None) -> list[dict[str, Any]]:
     except orjson.JSONDecodeError:
         return []
     return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+class LettersLog:
+    """Says in the log that there are dead letters and how to look at them, once a minute at most."""
+
+    def __init__(self, topic: str) -> None:
+        """``topic`` is where they are."""
+        self._topic = topic
+        self._told = 0
+        self._not_before = 0.0
+
+    def count(self, letters: int, *, last: bool = False) -> None:
+        """So many were written since the start; ``last`` says it at once."""
+        now = time.monotonic()
+        if letters == self._told or (now < self._not_before and not last):
+            return
+        facts = {
+            "new": letters - self._told,
+            "topic": self._topic,
+            "look": "prism dead-letters list PIPELINE.toml",
+        }
+        log.warning("records went to the dead letters", extra=facts)
+        self._told, self._not_before = letters, now + TELL_SECONDS
 
 
 class RejectionLimit:

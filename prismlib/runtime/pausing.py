@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from prismlib.records import Partition
 from prismlib.runtime.retries import Backoff
@@ -32,6 +32,14 @@ class Pauses:
         """A whole batch of the topic went through: the next pause starts small again."""
         if self._backoffs and topic not in self._topics:
             self._backoffs.pop(topic, None)
+
+    def wake(self, topics: Collection[str]) -> None:
+        """These topics have other routes now: try them at once, and begin with short pauses again."""
+        for topic in topics:
+            self._backoffs.pop(topic, None)
+            if topic in self._topics:
+                self._topics[topic] = (0.0, self._topics[topic][1])
+        self.resume_due()
 
     def resume_due(self) -> None:
         """Wake topics whose time has come."""

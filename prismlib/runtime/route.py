@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from prismlib.errors import RecordError, SchemaDriftError, StageContractError
+from prismlib.errors import DecodeError, RecordError, SchemaDriftError, StageContractError
 from prismlib.records import Documents, Normalized, RecordBatch
 from prismlib.runtime.dead_letters import Letter, StageName
 from prismlib.runtime.identity import key_ids, origin_ids, versions
@@ -109,6 +109,13 @@ def prepare(route: Route, batch: RecordBatch, destination: Destination, epoch: i
     """
     with _uncollected():
         return _prepare(route, batch, destination, epoch)
+
+
+def drift_letter(batch: RecordBatch, drift: SchemaDriftError, destination: Destination) -> Prepared:
+    """One record that meets drift, as a dead letter, for pipelines that say ``on_drift = "dead_letter"``."""
+    error = DecodeError(str(drift), code="schema-drift")
+    nothing = Documents(destination.stream, (), (), (), ())
+    return Prepared(batch, (), nothing, [Letter(batch, 0, "decode", error)])
 
 
 def _prepare(route: Route, batch: RecordBatch, destination: Destination, epoch: int) -> Prepared:

@@ -16,18 +16,20 @@ import logging
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, Self, TypeAlias, cast
 
-from prismlib.errors import DecodeError, PrismError, RetryableError, SchemaDriftError, StageContractError
-from prismlib.records import Documents, Partition, RecordBatch
+from prismlib.errors import PrismError, RetryableError, StageContractError
+from prismlib.records import Partition, RecordBatch
 from prismlib.runtime.assignment import Assignment
-from prismlib.runtime.dead_letters import Letter, LetterBox, RejectionLimit
+from prismlib.runtime.dead_letters import LetterBox, LettersLog, RejectionLimit
 from prismlib.runtime.delivery import Counters, Delivery
 from prismlib.runtime.notices import Tell
 from prismlib.runtime.pausing import Pauses
 from prismlib.runtime.progress import Progress
+from prismlib.runtime.reload import Reloader
 from prismlib.runtime.retries import Backoff
-from prismlib.runtime.route import Destination, Prepared, Route, prepare
+from prismlib.runtime.route import Destination, Route, drift_letter, prepare
 from prismlib.runtime.settings import RunnerSettings
 from prismlib.runtime.transaction import TransactionalSink, TransactionDelivery
 from prismlib.runtime.usage import UsageReports
@@ -38,7 +40,6 @@ log = logging.getLogger(__name__)
 
 IDLE_WAIT = 0.2  # seconds that a poll waits for records when nothing is open
 BUSY_WAIT = 0.02  # and when results are awaited
-TELL_SECONDS = 60.0  # between two log lines about dead letters
 PATIENCE = 1.0  # seconds to wait for room without polling, before partitions are paused and polled
 
 
@@ -63,6 +64,7 @@ class Runner:
         dead_letters: Sink | None = None,
         usage: UsageReports | None = None,
         tell: Tell | None = None,
+        reloader: Reloader | None = None,
     ) -> None:
         """Put the stages together; nothing is opened yet.
 
@@ -74,6 +76,7 @@ class Runner:
             dead_letters: where dead letters go; None when the sink is transactional and takes them itself.
             usage: tells the registry what is read; None where it does not want to know.
             tell: takes what somebody must be told of; None where nobody is.
+            reloader: brings new routes when files change; None where the routes stay as they are.
 
         Raises:
             StageContractError: the stages do not fit together.
@@ -92,18 +95,33 @@ class Runner:
         self._dead_letters = dead_letters
         self._usage = usage
         self._tell: Tell = tell or (lambda _: None)
+        self._reloader = reloader
         self._progress = Progress()
         self._assignment = Assignment(settings, source, sink, self._progress)
         self._pauses = Pauses(source)
         self._stop = threading.Event()
         self._delivery: Delivery | None = None
         self._last_record = 0.0
-        self._letters_told = 0
-        self._tell_at = 0.0
+        self._letters_log = LettersLog(settings.dead_letter_topic)
 
     def stop(self) -> None:
         """Ask it to finish what is open, commit and return. May be called from a signal handler or another thread."""
         self._stop.set()
+
+    def reload(self) -> None:
+        """Read the pipeline file and its mappings again, whether or not they look changed.
+
+        It returns at once; the new routes are in use a moment later, or an error is logged and the old ones stay. May be
+        called from a signal handler or another thread.
+
+        Raises:
+            PrismError: this runner was not built to watch its files.
+        """
+        if self._reloader is None:
+            raise PrismError(
+                f"this runner of {self._settings.pipeline} does not watch its files; build it with watch=True"
+            )
+        self._reloader.ask()
 
     @property
     def state(self) -> RunnerState:
@@ -220,10 +238,14 @@ class Runner:
         self._source.open(self._assignment)
         if self._usage is not None:
             self._usage.start()
+        if self._reloader is not None:
+            self._reloader.start(self._tell)
         self._last_record = time.monotonic()
 
     def _close(self) -> None:
         """Leave the group first, which drains and commits unless something failed; then let go of everything."""
+        if self._reloader is not None:
+            self._reloader.close()
         try:
             if self._delivery is not None:
                 self._source.close()
@@ -246,6 +268,7 @@ class Runner:
         assert delivery is not None  # noqa: S101  # _open made it
         polling = Backoff(first=0.2, longest=5.0)
         while not self._stop.is_set():
+            self._reload()
             self._make_room(delivery)
             try:
                 wait = IDLE_WAIT if delivery.idle() else BUSY_WAIT
@@ -266,11 +289,27 @@ class Runner:
             if delivery.needs_rewind():
                 self._rewind(delivery)
             self._probe()
-            self._tell_letters()
+            self._letters_log.count(self.counters.dead_letters)
             if self._idle_for_long(delivery, batches):
                 break
-        self._tell_at = 0.0
-        self._tell_letters()
+        self._letters_log.count(self.counters.dead_letters, last=True)
+
+    def _reload(self) -> None:
+        """Take over new routes, between two batches: what went along the old ones is documents already."""
+        new = None if self._reloader is None else self._reloader.take()
+        if new is None:
+            return
+        self._settings = replace(self._settings, on_drift=new.on_drift)
+        if self._usage is not None:
+            self._usage.reads = new.reads
+        self.counters.reloads += 1
+        log.info("new routes in use", extra={"changed": ", ".join(new.changed) or "nothing"})
+        self._use(new.routes)
+
+    def _use(self, routes: Mapping[str, Route]) -> None:
+        """Put other routes in the place of those of the same topics, which are tried at once if they rest."""
+        self._routes = {**self._routes, **routes}
+        self._pauses.wake(routes)
 
     def _make_room(self, delivery: Delivery) -> None:
         """Wait for room; when that takes long, pause everything and go on polling, or the group takes us for dead."""
@@ -314,7 +353,7 @@ class Runner:
             if self._settings.on_drift == "pause":
                 self._pause(batch.partition, batch.offsets[row], str(prepared.stop))
                 return False
-            delivery.accept(_as_letter(batch.slice(row, row + 1), prepared.stop, self._destination))
+            delivery.accept(drift_letter(batch.slice(row, row + 1), prepared.stop, self._destination))
             batch = batch.slice(row + 1, len(batch))
             if not len(batch):
                 return True
@@ -345,28 +384,8 @@ class Runner:
         if delivery.rewind():
             self._seek({p: self._progress.position(p) for p in self._progress.assigned()})
 
-    def _tell_letters(self) -> None:
-        """Say that there are dead letters and how to look at them, once a minute at most."""
-        count, now = self.counters.dead_letters, time.monotonic()
-        if count == self._letters_told or now < self._tell_at:
-            return
-        facts = {
-            "new": count - self._letters_told,
-            "topic": self._settings.dead_letter_topic,
-            "look": "prism dead-letters list PIPELINE.toml",
-        }
-        log.warning("records went to the dead letters", extra=facts)
-        self._letters_told, self._tell_at = count, now + TELL_SECONDS
-
     def _idle_for_long(self, delivery: Delivery, batches: Sequence[RecordBatch]) -> bool:
         limit = self._settings.until_idle
         if limit is None or batches or not delivery.idle() or not self._progress.assigned():
             return False
         return time.monotonic() - self._last_record >= limit
-
-
-def _as_letter(batch: RecordBatch, drift: SchemaDriftError, destination: Destination) -> Prepared:
-    """One record that meets drift, as a dead letter, for pipelines that say ``on_drift = "dead_letter"``."""
-    error = DecodeError(str(drift), code="schema-drift")
-    nothing = Documents(destination.stream, (), (), (), ())
-    return Prepared(batch, (), nothing, [Letter(batch, 0, "decode", error)])

@@ -10,11 +10,13 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from prismlib.contracts.registry import Registry, ReportsUsage
 from prismlib.contracts.usage import Usage
 from prismlib.errors import ContractError, SchemaNotFoundError
+from prismlib.runtime.resolve import ResolvedPipeline
+from prismlib.runtime.route import Route
 
 log = logging.getLogger(__name__)
 
@@ -26,14 +28,33 @@ LAST = 5.0
 """Seconds that the end of a worker waits for the last one."""
 
 
+Reads: TypeAlias = Mapping[str, tuple[str, frozenset[str]]]
+"""Subject and fields that are read, by topic."""
+
+
+def reads_of(resolved: ResolvedPipeline, routes: Mapping[str, Route]) -> Reads:
+    """What the routes read of subjects; those that pass bodies through, or name no subject, read no fields."""
+    reads: dict[str, tuple[str, frozenset[str]]] = {}
+    for route in resolved.routes:
+        subject = getattr(route.decode.settings, "subject", None) if route.decode else None
+        normalizer = routes[route.topic].normalizer
+        if normalizer is not None and isinstance(subject, str):
+            reads[route.topic] = subject, normalizer.reads
+    return reads
+
+
 class UsageRegistry(Registry, ReportsUsage, Protocol):
     """Both at once, for the type checker."""
 
 
 class UsageReports:
-    """What one worker has read since its last report."""
+    """What one worker has read since its last report.
 
-    def __init__(self, registry: UsageRegistry, pipeline: str, reads: Mapping[str, tuple[str, frozenset[str]]]) -> None:
+    Attributes:
+        reads: subject and fields that are read, by topic; the runner's thread replaces it together with its routes.
+    """
+
+    def __init__(self, registry: UsageRegistry, pipeline: str, reads: Reads) -> None:
         """Nothing is told yet.
 
         Args:
@@ -43,15 +64,15 @@ class UsageReports:
         """
         self._registry = registry
         self._pipeline = pipeline
-        self._reads = reads
-        self._seen: dict[tuple[str, int], int] = {}
+        self.reads = reads
+        self._seen: dict[tuple[str, frozenset[str], int], int] = {}
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def saw(self, topic: str, schema_id: int | None) -> None:
         """A batch of a topic had a record with this schema id. From the runner's thread; does not wait."""
-        if schema_id is not None and topic in self._reads:
-            self._seen[topic, schema_id] = time.time_ns() // 1_000_000
+        if schema_id is not None and topic in self.reads:
+            self._seen[*self.reads[topic], schema_id] = time.time_ns() // 1_000_000
 
     def start(self) -> None:
         """Begin to tell."""
@@ -76,8 +97,7 @@ class UsageReports:
     def _tell(self) -> bool:
         """False when the registry does not want to know."""
         seen, self._seen = self._seen, {}
-        for (topic, schema_id), at_ms in seen.items():
-            subject, fields = self._reads[topic]
+        for (subject, fields, schema_id), at_ms in seen.items():
             try:
                 version = self._version(subject, schema_id)
                 if version is None:

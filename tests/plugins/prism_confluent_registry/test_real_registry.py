@@ -144,7 +144,9 @@ def test_what_is_no_schema_or_imports_nothing_known_is_refused(
 
 @pytest.fixture
 def producer(url: str) -> Iterator[SchemaRegistryClient]:
-    with SchemaRegistryClient({"url": url, "timeout": 30}) as client:  # it waits for ever by default, and repeats a call
+    with SchemaRegistryClient(
+        {"url": url, "timeout": 30}
+    ) as client:  # it waits for ever by default, and repeats a call
         yield client
 
 
