@@ -16,7 +16,7 @@ from prism_elasticsearch.connection import Connection, check_version, for_comman
 from prism_elasticsearch.generations import Generation, look_up, require_write_index
 from prism_elasticsearch.ledger import Ledger
 from prismlib.errors import ConfigError, FatalError
-from prismlib.records import Documents, LedgerRow, Partition, WriteResult
+from prismlib.records import Documents, LedgerNote, LedgerRow, Partition, WriteResult
 from prismlib.stages import WritePolicy
 
 
@@ -138,8 +138,8 @@ class ElasticsearchSink:
         """Rows of the generation behind the alias. Raises RetryableError, DataLossError, ConfigError."""
         return self._ledger.load(partitions, self._current())
 
-    def save_ledger(self, rows: Sequence[LedgerRow]) -> None:
-        """Store rows for the generation that was written.
+    def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
+        """Store notes, and rows for the generation that was written.
 
         Raises:
             RetryableError: not stored now.
@@ -154,7 +154,11 @@ class ElasticsearchSink:
                 f"the alias {self._alias!r} moved from {written.index} ({written.uuid}) to {target} while this worker was "
                 f"writing; start the worker again, so that it goes on from that generation's own ledger rows"
             )
-        self._ledger.save(rows, written)
+        self._ledger.save(rows, written, notes)
+
+    def load_notes(self) -> Sequence[LedgerNote]:
+        """Notes of the pipeline, whatever the generation. Raises RetryableError, FatalError."""
+        return self._ledger.load_notes()
 
     def _current(self) -> Generation:
         if self._generation is None:

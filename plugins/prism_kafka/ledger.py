@@ -1,6 +1,7 @@
 """The ledger topic ``prism.ledger.PIPELINE``: compacted, one partition.
 
     key flights[3]       {"topic": "flights", "partition": 3, "next_offset": 1041, ...}     one row of the ledger
+    key note/170...-9f0c {"kind": "reset", "who": "ada@host", "what": "...", ...}           something to remember for good
     key worker/1         {"claim": "9f0c..."}                                               who is worker 1 now
 
 Rows are written inside the sink's transactions, or by :meth:`LedgerTopic.save` at a first assignment. A claim is written
@@ -23,11 +24,12 @@ from prism_kafka.failures import TRANSIENT, BrokerLog, kafka_error
 from prism_kafka.offsets import HANGING
 from prism_kafka.settings import producer_settings, reader_settings
 from prismlib.errors import FatalError, FencedError, RetryableError, UnreachableError
-from prismlib.records import LedgerRow, Partition
+from prismlib.records import LedgerNote, LedgerRow, Partition
 
 STABLE_SECONDS: Final = 75.0
 _READ_SECONDS: Final = 60.0
 _WRITE_SECONDS: Final = 30.0
+_NOTE: Final = b"note/"
 
 
 def ledger_topic(pipeline: str) -> str:
@@ -52,6 +54,23 @@ def row_value(row: LedgerRow) -> bytes:
             "timestamp_ms": row.timestamp_ms,
             "ledger_epoch": row.ledger_epoch,
             "written_ms": row.written_ms,
+            "schema_id": row.schema_id,
+            "mapping": row.mapping,
+        }
+    )
+
+
+def _note_value(note: LedgerNote) -> bytes:
+    return orjson.dumps(
+        {
+            "kind": note.kind,
+            "at_ms": note.at_ms,
+            "who": note.who,
+            "what": note.what,
+            "topic": note.stream,
+            "partition": None if note.partition is None else note.partition.index,
+            "first": note.first,
+            "end": note.end,
         }
     )
 
@@ -106,19 +125,27 @@ class LedgerTopic:
         rows = newest(self._rows(self._read()))
         return {p: rows[p] for p in partitions if p in rows}
 
-    def save(self, rows: Sequence[LedgerRow]) -> None:
-        """Write rows outside any transaction, but for stale ones. Raises RetryableError, FencedError."""
+    def load_notes(self) -> list[LedgerNote]:
+        """Every note, oldest first. Raises RetryableError."""
+        # By key, because a note that was saved twice may not be compacted yet.
+        notes = {key: value for key, value in self._read() if key.startswith(_NOTE)}
+        return [_note(self.topic, key, notes[key]) for key in sorted(notes)]
+
+    def save(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
+        """Write notes and rows outside any transaction, but for stale rows. Raises RetryableError, FencedError."""
         records = list(self._read())
         if not self._holder([value for key, value in records if key == self._worker]):
             raise FencedError(f"another process has become {self._worker.decode()} of the ledger {self.topic}")
         known = newest(self._rows(records))
         fresh = [row for row in rows if row.partition not in known or _age(row) >= _age(known[row.partition])]
-        if fresh:
-            self._write([(row_key(row), row_value(row)) for row in fresh])
+        fresh_records = [(row_key(row), row_value(row)) for row in fresh]
+        note_records = [(_NOTE + note.id.encode(), _note_value(note)) for note in notes]
+        if fresh_records or note_records:
+            self._write(fresh_records + note_records)
 
     def _rows(self, records: Iterable[tuple[bytes, bytes]]) -> Iterator[LedgerRow]:
         for key, value in records:
-            if key.startswith(b"worker/") or not value:
+            if key.startswith((b"worker/", _NOTE)) or not value:
                 continue
             yield _row(self.topic, key, value)
 
@@ -205,8 +232,32 @@ def _row(topic: str, key: bytes, value: bytes) -> LedgerRow:
             timestamp_ms=int(found["timestamp_ms"]),
             ledger_epoch=int(found["ledger_epoch"]),
             written_ms=int(found["written_ms"]),
+            schema_id=int(found.get("schema_id", -1)),
+            mapping=str(found.get("mapping", "")),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise FatalError(
-            f"the ledger {topic} holds a record that is no row of a ledger, key {key!r}; nothing but Prism may write there"
-        ) from error
+        raise _foreign(topic, key) from error
+
+
+def _note(topic: str, key: bytes, value: bytes) -> LedgerNote:
+    try:
+        found: Mapping[str, Any] = orjson.loads(value)
+        stream, index = str(found["topic"]), found["partition"]
+        return LedgerNote(
+            kind=found["kind"],
+            at_ms=int(found["at_ms"]),
+            who=str(found["who"]),
+            what=str(found["what"]),
+            partition=None if index is None else Partition(stream, int(index)),
+            stream=stream,
+            first=int(found["first"]),
+            end=int(found["end"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise _foreign(topic, key) from error
+
+
+def _foreign(topic: str, key: bytes) -> FatalError:
+    return FatalError(
+        f"the ledger {topic} holds a record that is no row of a ledger, key {key!r}; nothing but Prism may write there"
+    )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
 
 import pytest
 
 from prism_elasticsearch.sink import ElasticsearchSink
+from prismlib.records import LedgerNote
 from prismlib.testing.sink_conformance import LedgerConformance, SinkConformance
 from tests.http_server import Reply
 from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy
@@ -86,3 +88,26 @@ class TestElasticsearchLedger(LedgerConformance):
     @pytest.fixture
     def harness(self, node: Node, proxy: FaultProxy) -> Harness:
         return Harness(node, proxy, b"", arrives=False)
+
+    def test_many_notes_come_page_by_page(self, harness: Harness, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("prism_elasticsearch.ledger._PAGE", 3)
+        notes = [LedgerNote("paused", 1_700_000_000_000, "1", f"{number}") for number in range(7)]
+        sink = harness.make_sink("1")
+        sink.open()
+        sink.save_ledger([], notes[:6])
+        assert sorted(note.what for note in sink.load_notes()) == list("012345")
+        sink.save_ledger([], notes)
+        assert sorted(note.what for note in sink.load_notes()) == list("0123456")
+        sink.close()
+
+    def test_notes_are_read_without_the_right_to_refresh(self, harness: Harness, proxy: FaultProxy) -> None:
+        proxy.reply = lambda seen: Reply(403) if seen.path.endswith("/_refresh") else None
+        note = LedgerNote("paused", 1_700_000_000_000, "1", "drift")
+        sink = harness.make_sink("1")
+        sink.open()
+        sink.save_ledger([], [note])
+        deadline = time.monotonic() + 10
+        while sink.load_notes() != [note]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        sink.close()
