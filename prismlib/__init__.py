@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         Explains,
         FieldSet,
         FindsTimes,
+        HasReader,
         Horizon,
         IdentifiesSchema,
         InGroup,
@@ -118,6 +119,7 @@ __all__ = [
     "FencedError",
     "FieldSet",
     "FindsTimes",
+    "HasReader",
     "Headers",
     "Horizon",
     "IdentifiesSchema",
@@ -187,7 +189,7 @@ _HOMES = {
     "prismlib.runtime.build": "build_runner",
     "prismlib.runtime.delivery": "Counters",
     "prismlib.runtime.runner": "Runner RunnerState",
-    "prismlib.stages": "AssignmentListener Committed Decoder Encoder Explains FieldSet FindsTimes Horizon IdentifiesSchema InGroup KeepsLedger Normalizer Pausable Seekable Sink Source StartPosition Transactional WritePolicy",
+    "prismlib.stages": "AssignmentListener Committed Decoder Encoder Explains FieldSet FindsTimes HasReader Horizon IdentifiesSchema InGroup KeepsLedger Normalizer Pausable Seekable Sink Source StartPosition Transactional WritePolicy",
 }
 """Names by the module that they are imported from; the same as for type checkers above."""
 

@@ -204,6 +204,4 @@ def build_decoder(config: AvroConfig, context: BuildContext) -> AvroDecoder:
         SchemaParseError, RegistryUnavailableError: the reader schema cannot be had.
     """
     registry, reader = configured_schema(config, context)
-    return AvroDecoder(
-        reader, context.reads, registry, framed=config.wire == "confluent", consumer=context.pipeline
-    )
+    return AvroDecoder(reader, context.reads, registry, framed=config.wire == "confluent", consumer=context.pipeline)

@@ -21,8 +21,8 @@ from prism_protobuf.schema import (
 )
 from prism_protobuf.subjects import configured_message
 from prismlib.contracts.expectation import Expectation, version_of
-from prismlib.contracts.framing import HEADER_LENGTH, WriterSchemas, framed_id
 from prismlib.contracts.format import SchemaFormat
+from prismlib.contracts.framing import HEADER_LENGTH, WriterSchemas, framed_id
 from prismlib.contracts.registry import RegisteredSchema, Registry
 from prismlib.errors import (
     ConfigError,

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
 
-
 @dataclass(frozen=True, slots=True)
 class ProtoSchema:
     """One ``.proto`` file with what it imports, in a descriptor pool of its own.

@@ -183,9 +183,9 @@ class Expectation:
                 f"{_sentence(writer)} could not be held against what is read of {_sentence(self._reader)}: {error}; "
                 f"when it is as it should be, set version = {writer.version} in the route's `decode`"
             ) from error
-        found = self._without_waived(fmt, found)
-        if found:
-            raise self._drift(fmt, writer, parsed, found)
+        counting = self._without_waived(fmt, found)
+        if counting:
+            raise self._drift(fmt, writer, parsed, counting)
 
     def _made(self, fmt: SchemaFormat[Any]) -> Any:
         text = self._project(fmt, fmt.parse(self._text(self._reader)))

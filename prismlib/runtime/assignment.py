@@ -12,6 +12,7 @@ from prismlib.runtime.delivery import Delivery
 from prismlib.runtime.guard import Reason, Verdict, decide
 from prismlib.runtime.progress import Progress
 from prismlib.runtime.retries import Backoff
+from prismlib.runtime.route import Prepared, Route
 from prismlib.runtime.settings import RunnerSettings
 from prismlib.stages import FindsTimes, Horizon, KeepsLedger, Sink, Source, Transactional
 
@@ -35,6 +36,7 @@ class Assignment:
         self._verdicts: dict[Partition, Verdict] = {}
         self._horizons: dict[Partition, Horizon] = {}
         self._fresh: list[Partition] = []
+        self._read: dict[Partition, tuple[int, str]] = {}
 
     def epoch(self, partition: Partition) -> int:
         """The incarnation of the partition's topic, for ids and versions."""
@@ -45,9 +47,25 @@ class Assignment:
         fresh, self._fresh = self._fresh, []
         return fresh
 
+    def note_read(self, route: Route, prepared: Prepared) -> int | None:
+        """Remember which schema a route reads; the last record of a batch tells. None where that one tells nothing."""
+        batch, letters = prepared.batch, prepared.letters
+        value = batch.values[-1] if len(batch) else None
+        if value is None or (letters and letters[-1].row == len(batch) - 1):
+            return None
+        schema_id = route.schema_id(value)
+        if schema_id is not None:
+            self._read[batch.partition] = schema_id, route.fingerprint
+        return schema_id
+
+    def last_read(self, partitions: Sequence[Partition]) -> dict[Partition, tuple[int, str]]:
+        """Schema id and route of the last record that was read of each partition, as far as anybody knows."""
+        return {partition: self._read[partition] for partition in partitions if partition in self._read}
+
     def ledger_row(self, partition: Partition, next_offset: int) -> LedgerRow:
         """What to remember of a partition with the commit of ``next_offset``."""
         verdict = self._verdicts[partition]
+        schema_id, mapping = self._read.get(partition, (-1, ""))
         return LedgerRow(
             partition=partition,
             next_offset=next_offset,
@@ -56,6 +74,8 @@ class Assignment:
             timestamp_ms=self._progress.last_timestamp_ms(partition),
             ledger_epoch=verdict.ledger_epoch,
             written_ms=int(time.time() * 1000),
+            schema_id=schema_id,
+            mapping=mapping,
         )
 
     # --- AssignmentListener --------------------------------------------------------------------------------------------
@@ -104,6 +124,7 @@ class Assignment:
             self._progress.forget(partition)
             self._verdicts.pop(partition, None)
             self._horizons.pop(partition, None)
+            self._read.pop(partition, None)
 
     def _decide(self, partitions: Sequence[Partition]) -> dict[Partition, Verdict]:
         committed = self._source.committed(partitions)
@@ -113,6 +134,7 @@ class Assignment:
         rows: Mapping[Partition, LedgerRow] = {}
         if self._ledger is not None:
             rows = self._ledger.load_ledger(sorted({*partitions, *firsts.values()}))
+        self._read |= {p: (rows[p].schema_id, rows[p].mapping) for p in partitions if p in rows}
         verdicts = {}
         for partition in partitions:
             verdict = decide(
