@@ -38,8 +38,9 @@ class JsonConfig(Model):
         wire: ``confluent``: every value starts with the registry header, and is validated against the schema that it names.
             ``bare``: there is no header, and all values are validated against the subject's version.
             An encoder validates against the subject's version, and writes its id into the header.
-        version: which of the subject's versions; the latest released one by default. What a decoder reads is read as that
-            version declares it: a newer one that writes it otherwise is drift.
+        version: which of the subject's versions. By default a decoder takes the one that it read last, as long as its settings and
+            mapping are the same, and else the newest that declares all that the mapping reads; an encoder takes the latest. A
+            newer version that writes what is read otherwise is drift.
         validation: ``always``: every value. ``sample``: about one in a hundred: of a decoder, records whose offset is a
             multiple of 101; of an encoder, bodies whose JSON has a CRC-32 that is a multiple of 101; so the same record is
             treated alike whenever it is read again. ``never``: none. A value that does not fit goes to the dead letters. A

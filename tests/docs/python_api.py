@@ -34,7 +34,7 @@ CHAPTERS = {
     "Run a pipeline": "load_pipeline pipeline_from build_runner Runner RunnerState Counters PipelineConfig PythonNormalizer",
     "What travels": "Partition RecordBatch Headers Row Decoded Explanation Normalized Encoded Documents WriteResult Retry LedgerRow",
     "The route": "Source AssignmentListener StartPosition Committed Horizon InGroup Pausable Seekable FindsTimes Decoder"
-    " IdentifiesSchema Explains Normalizer FieldSet Encoder Sink WritePolicy Transactional KeepsLedger",
+    " IdentifiesSchema HasReader Explains Normalizer FieldSet Encoder Sink WritePolicy Transactional KeepsLedger",
     "Plugins": "hookimpl StageSpec BuildContext Model Secret Duration StoreSpec Administration SetupStep Check StreamReader"
     " RegistrySpec Registry RegisteredSchema Reference",
 }

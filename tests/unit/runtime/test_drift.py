@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import random
+import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from prismlib.contracts import framing
+from prismlib.contracts.consumers import Consumer
+from prismlib.contracts.subject import Waiver
 from prismlib.errors import FencedError, RetryableError, SchemaDriftError
 from prismlib.records import Partition
 from prismlib.runtime import pausing
 from prismlib.runtime.drift import MOST_UNKNOWN, WITHIN, UnknownIds
+from prismlib.runtime.pausing import Pauses
 from prismlib.runtime.retries import Backoff
-from prismlib.testing.memory import LedgerTable, MemoryTransactionalSink
+from prismlib.testing.memory import MemoryTransactionalSink
 
 from .drifting import World, running, until
 
@@ -75,7 +80,7 @@ BREAKS: dict[str, tuple[str, Any, Any, Any, Any, str]] = {
         "protobuf", proto(PROTO), proto("string id = 1; int32 gate = 2;"), 1, None, "PRO021 field-renamed",
     ),
     "protobuf number used again with another type": (
-        "protobuf", proto(PROTO), proto("string id = 1; string gate = 2;"), 1, None, "PRO005 kind-changed",
+        "protobuf", proto(PROTO), proto("string id = 1; string gate = 2;"), 1, None, "PRO006 encoding-changed",
     ),
     "json required no more": (
         "json", obj(["id", "delay"], id=TEXT, delay=INT), obj(["id"], id=TEXT, delay=INT), 1, 1,
@@ -97,7 +102,7 @@ BREAKS: dict[str, tuple[str, Any, Any, Any, Any, str]] = {
 def start(
     folder: Path, case: str, *topics: str, partitions: int = 1
 ) -> tuple[World, dict[str, Any], dict[str, Any], str]:
-    fmt, one, two, old, new, rule = BREAKS[case]
+    fmt, one, _two, old, new, rule = BREAKS[case]
     world = World(folder, fmt, *topics, partitions=partitions)
     if fmt == "protobuf":
         world.decode["message"] = "Order"
@@ -238,10 +243,9 @@ def test_the_ledger_knows_what_was_read_last_and_with_which_mapping(kind: str, t
     world, old, _, _ = start(tmp_path, "avro removed")
     world.write(1, {"id": "a", **old})
     world.runner(kind, until_idle=0.3).run()
-    ledger = world.broker.ledger if hasattr(world.broker, "ledger") and kind == "transactional" else world.store.ledger
-    if kind == "transactional":
-        sink = MemoryTransactionalSink(world.broker, "out", "look")
-        ledger = sink.ledger
+    ledger = (
+        MemoryTransactionalSink(world.broker, "out", "look").ledger if kind == "transactional" else world.store.ledger
+    )
     row = ledger.load([Partition("orders", 0)])[Partition("orders", 0)]
     assert row.schema_id == 100
     assert len(row.mapping) == 16
@@ -326,15 +330,10 @@ def test_a_worker_that_cannot_learn_what_was_read_before_waits_for_the_registry(
 
 
 def test_a_contract_that_waives_it_in_ci_waives_it_here(tmp_path: Path) -> None:
-    from prismlib.contracts.consumers import Consumer
-    from prismlib.contracts.subject import Waiver
-
-    import datetime
-
     case = "avro removed, the reader has a default"
     world, old, new, _ = start(tmp_path, case)
     breaking(world, case)
-    waiver = Waiver("AVR015", "/fields/delay", "the statistics bear it", datetime.date(2999, 1, 1))
+    waiver = Waiver("AVR015", "/fields/delay", "the statistics bear it", dt.date(2999, 1, 1))
     consumer = Consumer("p", "orders-value", "o", "c", ("delay",), "", "", waivers=(waiver,))
     world.write(1, {"id": "a", **old})
     world.write(2, {"id": "b", **new})
@@ -467,7 +466,7 @@ class Forgetful(MemoryTransactionalSink):
 
 def test_a_ledger_that_takes_no_note_keeps_no_route_from_pausing(tmp_path: Path) -> None:
     case = "avro removed"
-    world, old, new, _ = start(tmp_path, case)
+    world, _old, new, _ = start(tmp_path, case)
     breaking(world, case)
     world.write(2, {"id": "b", **new})
     with running(world.runner(sink=Forgetful(world.broker, "out", "1"))):
@@ -492,23 +491,94 @@ def test_other_partitions_go_on_until_they_meet_it_too(tmp_path: Path) -> None:
         world.write(2, {"id": "d", **new}, partition=1)
         until(lambda: len(runner._pauses._topics["orders"].waiting) == 2)
         # nothing of the old version is left, so that a mapping of the new one reads all there is
-        world.swap()
         world.decode["version"] = 2
         world.swap()
         until(lambda: world.ids().total() == 23)
     assert world.kinds() == [("paused", "orders"), ("resumed", "orders")]
 
 
-def test_a_partition_that_another_worker_takes_ends_the_pause_here_and_begins_it_there(tmp_path: Path) -> None:
+def test_a_second_worker_pauses_what_it_takes_over_and_nothing_is_lost_by_that(tmp_path: Path) -> None:
     case = "avro removed"
-    world, old, new, _ = start(tmp_path, case)
+    world, old, new, _ = start(tmp_path, case, partitions=2)
     breaking(world, case)
-    world.write(2, {"id": "b", **new})
+    for partition in (0, 1):
+        world.write(1, {"id": f"a{partition}", **old}, partition=partition)
+        world.write(2, {"id": f"b{partition}", **new}, partition=partition)
     with running(world.runner()) as first:
-        until(lambda: world.told)
-        world.broker.lose("p", "1")
+        until(lambda: first._pauses._topics and len(first._pauses._topics["orders"].waiting) == 2)
         with running(world.runner(name="2")) as second:
-            until(lambda: first.counters.pauses + second.counters.pauses >= 2, 30)
+            until(lambda: second.counters.pauses == 1)
+            until(lambda: [len(one._pauses._topics["orders"].waiting) for one in (first, second)] == [1, 1])
+            assert world.kinds() == [("paused", "orders")] * 2
+    world.map('[event]\nid = "id"\n')
+    world.runner(until_idle=0.3).run()
+    assert world.ids() == Counter(["a0", "a1", "b0", "b1"])
+
+
+class Pausing:
+    """A source that is paused and resumed."""
+
+    def __init__(self) -> None:
+        self.paused: set[Partition] = set()
+
+    def pause(self, partitions: Sequence[Partition]) -> None:
+        self.paused.update(partitions)
+
+    def resume(self, partitions: Sequence[Partition]) -> None:
+        self.paused.difference_update(partitions)
+
+
+ONE, TWO, OTHER = Partition("in", 0), Partition("in", 1), Partition("more", 0)
+
+
+def test_a_topic_rests_partition_by_partition_and_is_probed_at_one_time() -> None:
+    now, source = [0.0], Pausing()
+    pauses = Pauses(source, lambda: now[0])  # type: ignore[arg-type]  # pausing is all that is asked
+    seconds, first = pauses.pause(ONE)
+    assert first
+    assert 0 < seconds <= 0.02
+    assert pauses.pause(TWO) == (seconds, False)
+    assert source.paused == {ONE, TWO}
+    assert pauses.resting() == ["in"]
+    assert not pauses.works(OTHER)
+    pauses.resume_due()
+    assert source.paused == {ONE, TWO}
+    now[0] = 1.0
+    pauses.resume_due()
+    assert source.paused == set()
+    assert not pauses.works(ONE)
+    assert pauses.resting() == ["in"], "the other one was not read yet"
+    pauses.pause(TWO)
+    assert not pauses.works(TWO), "what rests did not work"
+    pauses.wake(["in", "more"])
+    assert source.paused == set()
+    assert pauses.works(TWO)
+    assert pauses.resting() == []
+
+
+def test_what_rests_for_two_reasons_wakes_when_both_are_over() -> None:
+    now, source = [0.0], Pausing()
+    pauses = Pauses(source, lambda: now[0])  # type: ignore[arg-type]  # as above
+    pauses.pause(ONE)
+    pauses.pause_all([ONE, TWO])
+    now[0] = 1.0
+    pauses.resume_due()
+    assert source.paused == {ONE, TWO}
+    pauses.resume_all()
+    assert source.paused == set()
+    pauses.pause(ONE)
+    pauses.pause_all([ONE, TWO])
+    pauses.resume_all()
+    assert source.paused == {ONE}
+
+
+def test_a_topic_whose_partitions_went_to_others_rests_no_more_here() -> None:
+    source = Pausing()
+    pauses = Pauses(source)  # type: ignore[arg-type]  # as above
+    pauses.pause(ONE)
+    pauses.pause(OTHER)
+    assert pauses.keep({TWO, OTHER}) == ["in"]
+    assert pauses.resting() == ["more"]
 
 
 # --- random interleavings ----------------------------------------------------------------------------------------------------
@@ -558,9 +628,6 @@ def test_no_record_is_skipped_or_doubled_whatever_happens_when(
         with running(runner):
             for _ in range(15):
                 rng.choice(steps)()
-                until(lambda: True)
-                import time
-
                 time.sleep(rng.choice((0, 0.005, 0.03)))
     world.schemas.down = False
     world.schemas.hidden = set()
@@ -570,6 +637,6 @@ def test_no_record_is_skipped_or_doubled_whatever_happens_when(
     found = world.ids(kind)
     letters = Counter(r.key.decode() for r in world.broker.records("p.dead-letters"))
     assert found + letters == Counter(published)
-    assert set(r["prism.code"] for r in world.dead()) <= {b"unknown-schema-id"}
+    assert {r["prism.code"] for r in world.dead()} <= {b"unknown-schema-id"}
     # ten a minute for each topic, and each of the workers counts anew
     assert len(world.dead()) <= 2 * MOST_UNKNOWN * 5
