@@ -68,8 +68,8 @@ def run(
     topic is tried again at once. SIGHUP does that without waiting, changed or not. Where a file is wrong, or the change
     needs a restart, that is logged, and everything goes on as it was.
 
-    Ends with 2 when a file is wrong, and with 3 when going on would
-    lose records, or a server refuses, or does not answer at the start.
+    Ends with 2 when a file is wrong at the start, and with 3 when going on would lose records, or a server refuses, or does
+    not answer at the start.
     """
     packages = {plugin.module.partition(".")[0] for plugin in app.plugins.loaded}
     logs.configure(log_format, log_level, worker if workers == 1 else "supervisor", packages)

@@ -46,12 +46,12 @@ class PythonConfig(Model):
 def _mapping(config: MappingConfig, context: BuildContext) -> MappingNormalizer:
     mapping = load_mapping(context.file(config.file), config.file)
     for function in mapping.functions:
-        context.note_module(function.partition(":")[0])
+        context.imports(function)
     return MappingNormalizer(mapping, context.base)
 
 
 def _python(config: PythonConfig, context: BuildContext) -> PythonNormalizer:
-    context.note_module(config.python.partition(":")[0])
+    context.imports(config.python)
     function = load_function(config.python, context.base, "normalize.python")
     return PythonNormalizer(function, config.reads, name=config.python, where="normalize")
 

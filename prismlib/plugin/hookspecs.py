@@ -30,10 +30,6 @@ StageKind: TypeAlias = Literal["source", "decoder", "normalizer", "encoder", "si
 StoreKind: TypeAlias = Literal["dead_letters", "administration", "reader"]
 
 
-def _ignore(_: Any) -> None:
-    """Nobody wants to know."""
-
-
 @dataclass(frozen=True, slots=True)
 class BuildContext:
     """What a factory may know besides its own configuration.
@@ -50,8 +46,8 @@ class BuildContext:
         dead_letter_topic: where dead letters go.
         storage: folder of what is embedded: ``[storage] path`` of ``prism.toml``.
         role: "source" or "sink", for an administration, which both may have.
-        note_file: is told of every file, just before it is read.
-        note_module: is told of every Python module, by its name, just before it is imported.
+        note_file: is told of every file, by :meth:`file`.
+        note_module: is told of every Python module, by :meth:`imports`.
     """
 
     pipeline: str
@@ -64,8 +60,8 @@ class BuildContext:
     dead_letter_topic: str = ""
     storage: Path = Path(".prism")
     role: Literal["source", "sink"] = "source"
-    note_file: Callable[[Path], None] = _ignore
-    note_module: Callable[[str], None] = _ignore
+    note_file: Callable[[Path], None] | None = None
+    note_module: Callable[[str], None] | None = None
 
     def file(self, name: str) -> Path:
         """Where a file is that a decoder or normalizer is made of; read it now.
@@ -73,8 +69,17 @@ class BuildContext:
         A worker that notices changes builds the route again when this file changes.
         """
         path = self.base / name
-        self.note_file(path)
+        if self.note_file is not None:
+            self.note_file(path)
         return path
+
+    def imports(self, function: str) -> None:
+        """Say that ``package.module:function`` is about to be imported.
+
+        A worker that notices changes says that it must be restarted when that module changes.
+        """
+        if self.note_module is not None:
+            self.note_module(function.partition(":")[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-NoticeKind: TypeAlias = Literal["refused", "paused", "resumed", "stopped", "reload-failed", "reloaded"]
+NoticeKind: TypeAlias = Literal["refused", "paused", "resumed", "stopped", "reload-failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Notice:
 
     Attributes:
         kind: ``refused``: the guard does not start. ``paused`` and ``resumed``: a route rests, and goes on. ``stopped``: the
-            worker ended by an error. ``reload-failed``: a changed file is wrong, and the worker goes on with the old one. ``reloaded``: it is right now.
+            worker ended by an error. ``reload-failed``: a changed file is wrong, and the worker goes on with the old one.
         subject: what it is about, such as a topic; notices of one kind and subject are one story, told once and repeated.
         what: what happened, one sentence.
         stake: what is lost or late if nobody does anything, one sentence.

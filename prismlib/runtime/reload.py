@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import queue
+import shlex
 import threading
 import time
 from collections.abc import Mapping
@@ -26,7 +27,7 @@ from prismlib.plugin.manager import Plugins
 from prismlib.runtime.building import Builder
 from prismlib.runtime.given import NOTHING, GivenStages
 from prismlib.runtime.inputs import Inputs
-from prismlib.runtime.notices import Notice, NoticeKind, Tell
+from prismlib.runtime.notices import Notice, Tell
 from prismlib.runtime.resolve import resolve
 from prismlib.runtime.retries import Backoff
 from prismlib.runtime.route import Route
@@ -112,7 +113,6 @@ class Reloader:
         self._tried = self._used | self._code  # at the last build, whatever came of it
         self._seen = self._tried  # at the last look
         self._problem = ""  # that was logged last
-        self._told = False  # somebody was told of it
         self._retry_at = math.inf
         self._backoff = Backoff(first=2.0, longest=60.0)
         self._tell: Tell = lambda _: None
@@ -222,9 +222,6 @@ class Reloader:
         self._backoff.reset()
         with self._lock:
             self._ready = new
-        if self._told:
-            self._told = False
-            self._notice("reloaded", "the changed files are right again, and in use", "nothing")
 
     def _failed(self, reason: str, *, exc_info: bool = False) -> None:
         """A wrong file, or a registry that cannot say yet: tried again now and then, and when a file changes again."""
@@ -232,12 +229,10 @@ class Reloader:
         if self._say(
             "changed files cannot be used, the worker goes on with what it read before", reason, logging.ERROR, exc_info
         ):
-            self._told = True
-            self._notice(
-                "reload-failed",
-                f"changed files cannot be used: {reason}",
-                "the worker goes on with the files as they were; a topic that waits for the change stays paused",
-            )
+            path = str(self._config.path)
+            what = f"Changed files cannot be used: {reason}"
+            stake = "The worker goes on with its old files, and a paused topic that waits for the change stays paused."
+            self._tell(Notice("reload-failed", path, what, stake, f"prism check {shlex.quote(path)}"))
 
     def _say(self, what: str, reason: str, level: int, exc_info: bool = False) -> bool:  # noqa: FBT001, FBT002  # private
         """Log it, unless that was the last thing said. True when it was new."""
@@ -246,10 +241,6 @@ class Reloader:
         self._problem = reason
         log.log(level, what, extra={"reason": reason}, exc_info=exc_info)
         return True
-
-    def _notice(self, kind: NoticeKind, what: str, stake: str) -> None:
-        path = str(self._config.path)
-        self._tell(Notice(kind, path, what, stake, f"prism check {path}"))
 
 
 def _fixed_keys(new: PipelineConfig, old: PipelineConfig) -> list[str]:

@@ -246,8 +246,6 @@ class Runner:
 
     def _close(self) -> None:
         """Leave the group first, which drains and commits unless something failed; then let go of everything."""
-        if self._reloader is not None:
-            self._reloader.close()
         try:
             if self._delivery is not None:
                 self._source.close()
@@ -259,6 +257,8 @@ class Runner:
                 self._dead_letters.close()
             if self._usage is not None:
                 self._usage.close()
+            if self._reloader is not None:
+                self._reloader.close()
 
     def _schema_id(self, topic: str, value: bytes) -> int | None:
         return self._routes[topic].schema_id(value)

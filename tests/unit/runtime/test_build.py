@@ -92,6 +92,27 @@ def test_a_pipeline_of_nothing_but_code_runs(shop: Shop) -> None:
     assert (runner.counters.read, runner.counters.delivered, runner.counters.dead_letters) == (3, 2, 1)
 
 
+def test_a_runner_that_watches_goes_on_with_a_changed_mapping_and_with_what_code_gave(
+    shop: Shop, tmp_path: Path
+) -> None:
+    pipeline, mapping = tmp_path / "p.toml", tmp_path / "m.toml"
+    route = '[[route]]\ntopic = "orders"\ndecode = { type = "json", wire = "bare" }\nnormalize = "m.toml"\n'
+    pipeline.write_text(f'name = "p"\nowner = "o"\ncontact = "c"\nstart = "earliest"\n{route}')
+    mapping.write_text('[event]\nid = "id"\n')
+    stages = shop.stages(normalizers=None)
+    runner = prismlib.build_runner(prismlib.load_pipeline(pipeline), watch=True, **stages)
+    with runner.in_background():
+        shop.sell(1)
+        wait_until(lambda: len(shop.bodies()) == 1)
+        mapping.write_text('[event]\nid = "id"\ntotal = "total"\n')
+        wait_until(lambda: runner.counters.reloads == 1)
+        shop.sell(2)
+        wait_until(lambda: len(shop.bodies()) == 2)
+        runner.reload()
+        wait_until(lambda: runner.counters.reloads == 2)
+    assert shop.bodies() == [b'{"id":"o0"}', b'{"id":"o0","total":2}']
+
+
 def test_a_runner_runs_once(shop: Shop) -> None:
     runner = shop.runner(until_idle=0.1)
     runner.run()

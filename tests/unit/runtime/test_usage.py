@@ -90,6 +90,23 @@ def test_a_schema_that_another_subject_has_too_is_told_under_the_subject_that_is
     assert [one.version for one in registry.told] == [3]
 
 
+def test_what_was_seen_before_the_routes_changed_is_told_as_it_was_read(registry: Registry) -> None:
+    reports = UsageReports(registry, "shop", READS)
+    reports.start()
+    reports.saw("orders", 1)
+    reports.reads = {"orders": ("orders-value", frozenset({"id"}))}
+    reports.saw("orders", 1)
+    reports.saw("orders", 2)
+    reports.reads = {}
+    reports.saw("orders", 2)
+    reports.close()
+    assert told(registry) == [
+        ("shop", "orders-value", 1, ("id", "total")),
+        ("shop", "orders-value", 1, ("id",)),
+        ("shop", "orders-value", 2, ("id",)),
+    ]
+
+
 def test_what_is_seen_is_told_again_after_the_interval(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(usage, "FIRST", 0.01)
     monkeypatch.setattr(usage, "INTERVAL", 0.01)
