@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -126,11 +126,11 @@ class Drifts:
         return routes[topic]
 
     def take_over(self, old: Mapping[str, Route], new: Mapping[str, Route]) -> dict[str, Route]:
-        """New routes for old ones. One that was made of the same settings and mapping goes on as it is: it knows what it read."""
+        """New routes for old ones. One of the same settings and mapping keeps its decoder, which knows what it has read."""
         taken = {}
         for topic, route in new.items():
             same = topic in old and bool(route.fingerprint) and route.fingerprint == old[topic].fingerprint
-            taken[topic] = old[topic] if same else route
+            taken[topic] = replace(route, decoder=old[topic].decoder) if same else route
             if not same:
                 self._unbased.pop(topic, None)
                 self._based.add(topic)

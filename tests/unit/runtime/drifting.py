@@ -121,6 +121,7 @@ class World:
             for topic in self.topics
         ]
         tables = {"name": "p", "owner": "o", "contact": "c", "start": "earliest", "on_drift": on_drift, "route": route}
+        tables["sink"] = {"commit_interval": "20ms"}
         return pipeline_from(tables, self.folder / "p.toml")
 
     def runner(

@@ -477,6 +477,26 @@ def test_a_ledger_that_takes_no_note_keeps_no_route_from_pausing(tmp_path: Path)
         world.runner(sink=sink, name="2").run()
 
 
+def test_a_swap_for_something_else_does_not_make_a_route_forget_what_it_read(tmp_path: Path) -> None:
+    """The new routes are built for the latest version, which means something else by the field."""
+    case = "avro other unit"
+    world, old, new, _ = start(tmp_path, case, "orders", "more")
+    world.map('[event]\nid = "id"\n', "more")
+    world.write(1, {"id": "a", **old})
+    with running(world.runner()) as runner:
+        until(lambda: world.ids().total() == 1)
+        breaking(world, case)
+        world.map('[event]\nid = "id"\nkind = { const = "x" }\n', "more")
+        world.swap()
+        until(lambda: runner.counters.reloads == 1)
+        world.write(1, {"id": "more", **old}, topic="more")
+        world.write(2, {"id": "b", **new})
+        until(lambda: world.told)
+        until(lambda: world.ids().total() == 2)
+    assert world.ids() == Counter(["a", "more"])
+    assert {event["id"]: event.get("kind") for event in world.events()}["more"] == "x"
+
+
 def test_other_partitions_go_on_until_they_meet_it_too(tmp_path: Path) -> None:
     case = "avro int to string"
     world, old, new, _ = start(tmp_path, case, partitions=2)
