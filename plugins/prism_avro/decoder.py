@@ -154,7 +154,7 @@ class AvroDecoder:
         except SchemaParseError as error:
             return self._drift(registered, str(error))
         except (ContractError, ConfigError) as error:
-            reason = f"{name_of(registered)} cannot be read, what it imports cannot be had: {error}"
+            reason = f"{name_of(registered)} cannot be read, what it needs of the registry cannot be had: {error}"
             raise SchemaDriftError(reason, cause="registry") from error
         try:
             return self._compile(registered, root, header(registered.id))

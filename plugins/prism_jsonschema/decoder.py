@@ -177,7 +177,7 @@ class JsonDecoder:
                 known = _drift(registered, str(error))
             except (ContractError, ConfigError) as error:
                 # Not kept: somebody may put it in order while this route waits.
-                reason = f"{name_of(registered)} cannot be read, what it imports cannot be had: {error}"
+                reason = f"{name_of(registered)} cannot be read, what it needs of the registry cannot be had: {error}"
                 raise SchemaDriftError(reason, cause="registry") from error
             self._known[start] = known
         if isinstance(known, SchemaDriftError):
