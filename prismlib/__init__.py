@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     )
     from prismlib.runtime.build import build_runner
     from prismlib.runtime.delivery import Counters
+    from prismlib.runtime.notices import Notice, NoticeKind, Tell
     from prismlib.runtime.runner import Runner, RunnerState
     from prismlib.stages import (
         AssignmentListener,
@@ -95,6 +96,7 @@ if TYPE_CHECKING:
         Transactional,
         WritePolicy,
     )
+    from prismlib.watch.alerts import open_alerts
 
 __all__ = [
     "Administration",
@@ -131,6 +133,8 @@ __all__ = [
     "Model",
     "Normalized",
     "Normalizer",
+    "Notice",
+    "NoticeKind",
     "Partition",
     "Pausable",
     "PipelineConfig",
@@ -164,6 +168,7 @@ __all__ = [
     "StartPosition",
     "StoreSpec",
     "StreamReader",
+    "Tell",
     "TooManyRejectedError",
     "Transactional",
     "UnknownFieldError",
@@ -174,6 +179,7 @@ __all__ = [
     "build_runner",
     "hookimpl",
     "load_pipeline",
+    "open_alerts",
     "pipeline_from",
 ]
 
@@ -188,8 +194,10 @@ _HOMES = {
     "prismlib.records": "Decoded Documents Encoded Explanation Headers LedgerRow Normalized Partition RecordBatch Retry Row WriteResult",
     "prismlib.runtime.build": "build_runner",
     "prismlib.runtime.delivery": "Counters",
+    "prismlib.runtime.notices": "Notice NoticeKind Tell",
     "prismlib.runtime.runner": "Runner RunnerState",
     "prismlib.stages": "AssignmentListener Committed Decoder Encoder Explains FieldSet FindsTimes HasReader Horizon IdentifiesSchema InGroup KeepsLedger Normalizer Pausable Seekable Sink Source StartPosition Transactional WritePolicy",
+    "prismlib.watch.alerts": "open_alerts",
 }
 """Names by the module that they are imported from; the same as for type checkers above."""
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
+from prismlib.cli.alerts import alert_checks, production_option
 from prismlib.cli.app import App, json_option, pass_app, print_json, print_table
 from prismlib.cli.project import pipeline_argument
 from prismlib.config.pipeline import PipelineConfig, load_pipeline
-from prismlib.config.project import ProjectConfig, load_project
+from prismlib.config.project import load_project
 from prismlib.contracts.registry import Registry
 from prismlib.errors import ConfigError, PrismError, RegistryUnavailableError, UnreachableError
 from prismlib.plugin.hookspecs import Check
@@ -24,14 +25,15 @@ _STYLES = {"ok": "green", "warning": "yellow", "wrong": "red", "unreachable": "r
 
 @click.command(epilog="Example: prism check pipelines/air-traffic.toml --json")
 @pipeline_argument
+@production_option
 @json_option
 @pass_app
-def check(app: App, pipeline: Path, as_json: bool) -> int:  # noqa: FBT001  # click passes options by name
-    """Look at a pipeline's file, plugins, schemas and servers without changing or reading anything.
+def check(app: App, pipeline: Path, production: bool, as_json: bool) -> int:  # noqa: FBT001  # click passes options by name
+    """Look at a pipeline's file, plugins, schemas, servers and alert addresses without changing, reading or sending anything.
 
     Ends with 0 when it can run, 2 when something is wrong, 3 when a server cannot be reached.
     """
-    found = list(_checks(pipeline, app.plugins))
+    found = list(_checks(pipeline, app.plugins, production=production))
     if as_json:
         print_json([{"what": one.what, "state": one.state, "detail": one.detail} for one in found])
     else:
@@ -49,7 +51,7 @@ def exit_code(found: Sequence[Check]) -> int:
     return UnreachableError.exit_code if "unreachable" in states else 0
 
 
-def _checks(path: Path, plugins: Plugins) -> Iterator[Check]:
+def _checks(path: Path, plugins: Plugins, *, production: bool) -> Iterator[Check]:
     for failed in plugins.failed:
         yield Check(f"plugin {failed.name}", "warning", f"failed to load: {failed.reason}")
     try:
@@ -65,7 +67,7 @@ def _checks(path: Path, plugins: Plugins) -> Iterator[Check]:
         storage = project.storage_path
         registry = open_project_registry(project, plugins)
         yield Check("project", "ok", str(project.path or "no prism.toml above the pipeline file; defaults apply"))
-        yield _alerts(project)
+        yield from alert_checks(project, production=production)
     except PrismError as error:
         yield from _failures("project", error)
         buildable = False
@@ -108,12 +110,6 @@ def _stages(resolved: ResolvedPipeline) -> Iterator[ResolvedStage]:
     routes = [stage for route in resolved.routes for stage in (route.decode, route.normalizer)]
     stages = [resolved.sides.get("source"), *routes, resolved.sides.get("sink"), resolved.encoder]
     yield from (stage for stage in stages if stage is not None)
-
-
-def _alerts(project: ProjectConfig) -> Check:
-    given = f", not even to the {len(project.alerts.to)} address(es) of [alerts]" if project.alerts.to else ""
-    told = f"nobody will be told when it stops: this version sends no alerts{given}; watch the exit code of `prism run`"
-    return Check("alerts", "warning", told)
 
 
 def _environment(resolved: ResolvedPipeline) -> Iterator[Check]:

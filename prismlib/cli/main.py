@@ -16,6 +16,7 @@ from prismlib.cli.app import App, pass_app
 from prismlib.cli.ends import run_to_its_end
 
 COMMANDS = {
+    "alerts": "prismlib.cli.alerts:alerts",
     "check": "prismlib.cli.check:check",
     "dead-letters": "prismlib.cli.dead_letters:dead_letters",
     "plugins": "prismlib.cli.plugins:plugins",

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 
 from prismlib.cli.ends import INTERRUPTED
+from prismlib.runtime.notices import FILE, Notice, Tell, careful
 
 log = logging.getLogger(__name__)
 
@@ -114,16 +115,18 @@ def stop_when_parent_ends(stop: Callable[[], None]) -> None:
 class Supervisor:
     """Keeps one process a worker; when one fails, the others are stopped, and its exit code is kept."""
 
-    def __init__(self, commands: Mapping[str, Sequence[str]], *, may_end: bool) -> None:
+    def __init__(self, commands: Mapping[str, Sequence[str]], *, may_end: bool, tell: Tell | None = None) -> None:
         """Prepare; nothing is started yet.
 
         Args:
             commands: the command line of each worker, by its name. Each must end on SIGTERM, or when its standard input
                 closes, which tells it that this process is gone.
             may_end: a worker that ends with 0 has done its work, and the others go on.
+            tell: takes what somebody must be told of: a worker that was killed cannot tell it itself.
         """
         self._commands = commands
         self._may_end = may_end
+        self._tell = careful(tell)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._stop = threading.Event()
         self._reload = False
@@ -154,6 +157,8 @@ class Supervisor:
                     expected = code == 0 and (self._may_end or deadline is not None)
                     if not expected:
                         log.error("worker ended, stopping the others", extra={"ended": worker, "exit_code": code})
+                        if code < 0 and deadline is None:
+                            self._tell(_killed(worker, -code))
                         self._stop.set()
                     if code != 0 and result == 0:
                         result = code if code > 0 else 3
@@ -186,3 +191,15 @@ class Supervisor:
     def _signal(self, number: signal.Signals) -> None:
         for process in self._processes.values():
             process.send_signal(number)
+
+
+def _killed(worker: str, number: int) -> Notice:
+    name = signal.Signals(number).name if number in {*signal.Signals} else f"signal {number}"
+    what = f"worker {worker} was killed by {name}, and the other workers that were started with it are being stopped"
+    if number == signal.SIGKILL:
+        what += "; the kernel does that when memory runs out, and so does a person"
+    stake = (
+        "Nothing is lost yet: what was not committed waits, and is read again. The broker deletes the oldest records after"
+        " the topics' retention, and forgets the group's offsets after its own."
+    )
+    return Notice("stopped", f"worker {worker}", f"{what}.", stake, f"prism run {FILE}")

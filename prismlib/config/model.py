@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import os
+import re
 import tomllib
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -56,6 +57,7 @@ class Model(BaseModel):
 
 
 M = TypeVar("M", bound=BaseModel)
+_TABLE_OF_ARRAY = re.compile(r"[^.\[]+\[\d+\]")
 
 
 def file_digest(path: Path) -> bytes | None:
@@ -121,7 +123,8 @@ def _resolve(value: Any, path: Path, key: str) -> Any:
                 if name not in os.environ:
                     raise ConfigError(f"{path}: {key}: the environment variable {name} is not set")
                 return Secret(os.environ[name])
-            if kind == "file" and isinstance(name, str) and key and not key.endswith("]"):
+            # Of an array of tables, such as [[pipeline]], `file` is a key like any other.
+            if kind == "file" and isinstance(name, str) and not _TABLE_OF_ARRAY.fullmatch(key):
                 try:
                     return Secret((path.parent / name).read_text(encoding="utf-8").rstrip("\r\n"))
                 except (OSError, UnicodeDecodeError) as error:

@@ -58,11 +58,11 @@ class StorageConfig(Model):
 
 
 class AlertsConfig(Model):
-    """Who is told. This version checks these keys and sends no alerts yet.
+    """Who is told when a pipeline refuses to start, pauses or stops.
 
     Attributes:
-        to: addresses in Apprise's notation.
-        heartbeat: an address that is pinged while the sentinel lives.
+        to: addresses in Apprise's notation, one a person or channel; secrets, since most of them hold a password or token.
+        heartbeat: an address that is pinged while the sentinel lives. This version checks this key and pings nothing yet.
     """
 
     to: Annotated[tuple[Secret, ...], Field(strict=False)] = ()

@@ -22,6 +22,7 @@ from prismlib.plugin.manager import Plugins
 from prismlib.runtime.building import Builder
 from prismlib.runtime.given import NOTHING, GivenStages
 from prismlib.runtime.inputs import Inputs
+from prismlib.runtime.notices import Tell
 from prismlib.runtime.reload import Reloader, RouteFactory
 from prismlib.runtime.resolve import ResolvedPipeline, ResolvedRoute, resolve
 from prismlib.runtime.route import Route
@@ -53,8 +54,15 @@ class Assembled:
     usage: UsageReports | None = None
     reloader: Reloader | None = None
 
-    def runner(self) -> Runner:
-        """The runner of these stages; they can be run once."""
+    def runner(self, tell: Tell | None = None) -> Runner:
+        """The runner of these stages; they can be run once.
+
+        Args:
+            tell: takes what somebody must be told of; None where nobody is.
+
+        Raises:
+            StageContractError: the stages do not fit together.
+        """
         return Runner(
             self.settings,
             self.source,
@@ -62,7 +70,8 @@ class Assembled:
             self.sink,
             self.dead_letters,
             self.usage,
-            reloader=self.reloader,
+            tell,
+            self.reloader,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 
 from prismlib.config.pipeline import PipelineConfig
@@ -13,8 +14,11 @@ from prismlib.plugin.manager import load_plugins
 from prismlib.plugin.registries import open_project_registry
 from prismlib.runtime.assemble import assemble
 from prismlib.runtime.given import GivenStages
+from prismlib.runtime.notices import Tell
 from prismlib.runtime.runner import Runner
 from prismlib.stages import Decoder, Encoder, Normalizer, Sink, Source
+
+log = logging.getLogger(__name__)
 
 
 def build_runner(
@@ -31,6 +35,7 @@ def build_runner(
     accept_recreated: Collection[str] = (),
     until_idle: float | None = None,
     watch: bool = False,
+    tell: Tell | None = None,
 ) -> Runner:
     """Build the runner of one worker; nothing is connected yet.
 
@@ -52,6 +57,8 @@ def build_runner(
         until_idle: seconds without a record after which ``run`` returns; None runs until ``stop``.
         watch: look at the pipeline's file and its mappings twice a second, and go on with new routes when they change;
             what is given here stays as it is. ``Runner.reload`` does so at once.
+        tell: takes what somebody must be told of: that of :func:`open_alerts`, or a function of your own. Without it nobody
+            is told, also not the addresses of ``prism.toml``.
 
     Raises:
         ConfigError: something in the pipeline or ``prism.toml`` is wrong, or a stage is neither named nor given.
@@ -65,6 +72,8 @@ def build_runner(
     for topic in accept_recreated:
         pipeline.require_topic(topic, "accept_recreated")
     project = load_project(pipeline.base)
+    if tell is None and project.alerts.to:
+        log.warning("nobody will be told: build_runner was given no tell", extra={"pipeline": pipeline.name})
     plugins = load_plugins()
     given = GivenStages(source, decoders or {}, normalizers or {}, encoder, sink, dead_letters)
     return assemble(
@@ -77,4 +86,4 @@ def build_runner(
         until_idle=until_idle,
         given=given,
         watch=watch,
-    ).runner()
+    ).runner(tell)

@@ -25,7 +25,7 @@ from prismlib.runtime.assignment import Assignment
 from prismlib.runtime.dead_letters import LetterBox, LettersLog, RejectionLimit
 from prismlib.runtime.delivery import Counters, Delivery
 from prismlib.runtime.drift import Drifts
-from prismlib.runtime.notices import Tell
+from prismlib.runtime.notices import Tell, careful, notice_of_end
 from prismlib.runtime.pausing import Pauses
 from prismlib.runtime.progress import Progress
 from prismlib.runtime.reload import Reloader
@@ -95,7 +95,7 @@ class Runner:
         self._sink = sink
         self._dead_letters = dead_letters
         self._usage = usage
-        self._tell: Tell = tell or (lambda _: None)
+        self._tell = careful(tell)
         self._reloader = reloader
         self._progress = Progress()
         self._assignment = Assignment(settings, source, sink, self._progress)
@@ -179,6 +179,8 @@ class Runner:
             self._run()
         except BaseException as error:
             self.error = error
+            if isinstance(error, Exception):  # not an interruption: whoever interrupts knows
+                self._tell(notice_of_end(error, self._routes))
             raise
         finally:
             self._ended = True

@@ -126,18 +126,19 @@ def _check_entry_points(where: str, data: dict[str, Any]) -> None:
         assert isinstance(value, str), f"{where}: the entry point {name} names a module"
 
 
-def _without_secrets(value: Any) -> Any:
-    """Stand-ins for what ``{ env = "NAME" }`` and ``{ file = "PATH" }`` refer to on somebody's machine."""
-    if isinstance(value, dict):
-        if len(value) == 1 and {"env", "file"} & value.keys() and isinstance(next(iter(value.values())), str):
-            return Secret("secret")
-        return {key: _without_secrets(one) for key, one in value.items()}
-    # [[pipeline]] file = "..." is a path and no secret, as in prismlib.config.model.
-    return (
-        [one if isinstance(one, dict) and set(one) == {"file"} else _without_secrets(one) for one in value]
-        if isinstance(value, list)
-        else value
-    )
+def _without_secrets(value: Any, place: str = "") -> Any:
+    """Stand-ins for what ``{ env = "NAME" }`` and ``{ file = "PATH" }`` refer to on somebody's machine.
+
+    ``place`` has a letter for each table, t, and list, l, around the value.
+    """
+    if isinstance(value, list):
+        return [_without_secrets(one, place + "l") for one in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) == 1 and {"env", "file"} & value.keys() and isinstance(next(iter(value.values())), str):
+        # [[pipeline]] file = "..." is a path and no secret, as in prismlib.config.model.
+        return value if place == "tl" and "file" in value else Secret("secret")
+    return {key: _without_secrets(one, place + "t") for key, one in value.items()}
 
 
 @cache

@@ -31,7 +31,8 @@ This page is generated from the docstrings: `python -m tests.docs.python_api > d
 """
 
 CHAPTERS = {
-    "Run a pipeline": "load_pipeline pipeline_from build_runner Runner RunnerState Counters PipelineConfig PythonNormalizer",
+    "Run a pipeline": "load_pipeline pipeline_from build_runner Runner RunnerState Counters PipelineConfig PythonNormalizer"
+    " Notice NoticeKind Tell open_alerts",
     "What travels": "Partition RecordBatch Headers Row Decoded Explanation Normalized Encoded Documents WriteResult Retry LedgerRow",
     "The route": "Source AssignmentListener StartPosition Committed Horizon InGroup Pausable Seekable FindsTimes Decoder"
     " IdentifiesSchema HasReader Explains Normalizer FieldSet Encoder Sink WritePolicy Transactional KeepsLedger",

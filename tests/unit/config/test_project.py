@@ -142,3 +142,14 @@ def test_what_is_wrong_is_said_with_file_and_key(tmp_path: Path, old: str, new: 
         load_project(tmp_path)
     assert message in str(caught.value)
     assert all(line.startswith(f"{path}: ") for line in str(caught.value).splitlines())
+
+
+def test_a_secret_of_a_list_may_come_from_a_file_and_an_array_of_tables_names_files(tmp_path: Path) -> None:
+    (tmp_path / "chat").write_text("json://example.org/hush\n")
+    (tmp_path / "prism.toml").write_text('[alerts]\nto = [{ file = "chat" }]\n[[pipeline]]\nfile = "p.toml"\n')
+    project = load_project(tmp_path)
+    assert [to.reveal() for to in project.alerts.to] == ["json://example.org/hush"]
+    assert [entry.file for entry in project.pipelines] == ["p.toml"]
+    (tmp_path / "chat").unlink()
+    with pytest.raises(ConfigError, match=r"alerts\.to\[0\]: the secret file chat cannot be read"):
+        load_project(tmp_path)

@@ -7,7 +7,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 
 import prismlib
 from prismlib.testing.memory import MemoryBroker, MemoryLog, MemorySink, MemorySource, MemoryTransactionalSink
+from tests.http_server import HttpServer, Reply
 
 TABLES: dict[str, Any] = {
     "name": "p",
@@ -313,3 +314,39 @@ def test_two_runners_share_a_process(shop: Shop) -> None:
     with shop.runner().in_background(), other.runner().in_background():
         wait_until(lambda: len(shop.bodies()) == 1 and len(other.bodies()) == 2)
     assert other.bodies() == [b'{"id":"o0","cents":200}', b'{"id":"o1","cents":300}']
+
+
+@pytest.fixture
+def alerted(tmp_path: Path) -> Iterator[tuple[prismlib.PipelineConfig, HttpServer]]:
+    with HttpServer(lambda _: Reply(200)) as server:
+        (tmp_path / "prism.toml").write_text(f'[alerts]\nto = ["json://localhost:{server.port}/hush"]\n')
+        yield prismlib.pipeline_from(TABLES, tmp_path / "p.toml"), server
+
+
+def work(pipeline: prismlib.PipelineConfig, stages: dict[str, Any]) -> None:
+    with prismlib.open_alerts(pipeline) as tell:
+        prismlib.build_runner(pipeline, **stages, tell=tell).run()
+
+
+def test_addresses_are_told_of_a_runner_that_fails(
+    shop: Shop, alerted: tuple[prismlib.PipelineConfig, HttpServer], caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline, server = alerted
+    shop.sell(*["none"] * 2000)
+    with pytest.raises(prismlib.TooManyRejectedError):
+        work(pipeline, shop.stages())
+    assert [seen.json()["title"] for seen in server.seen] == [
+        "Prism: p can reach you here",
+        "Prism: p stopped: topic orders",
+    ]
+    assert "Run next: prism dead-letters list PIPELINE.toml" in server.seen[1].json()["message"]
+    assert "hush" not in caplog.text
+
+
+def test_addresses_that_nobody_uses_are_a_warning(
+    shop: Shop, alerted: tuple[prismlib.PipelineConfig, HttpServer], caplog: pytest.LogCaptureFixture
+) -> None:
+    pipeline, server = alerted
+    prismlib.build_runner(pipeline, **shop.stages(), until_idle=0.2).run()
+    assert "nobody will be told: build_runner was given no tell" in caplog.text
+    assert server.seen == []
