@@ -170,7 +170,8 @@ class Drifts:
         story = _Story(drift.cause, -1 if drift.drift is None else drift.drift.writer.id)
         if self._stories.get(topic) == story:
             if first:
-                log.warning("route still paused", extra={**facts, "probe_in_seconds": round(seconds, 1)})
+                where = {"topic": topic, "partition": str(partition), "offset": offset}  # why stands above
+                log.warning("route still paused", extra={**where, "probe_in_seconds": round(seconds, 1)})
             return
         if topic not in self._stories:
             self._counters.pauses += 1
