@@ -33,7 +33,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from prismlib.contracts.drift import SchemaDrift
+    from prismlib.records import Loss
 
 DriftCause: TypeAlias = Literal["schema", "registry", "unknown-id"]
 
@@ -95,7 +98,17 @@ class FatalError(StageError):
 
 
 class DataLossError(FatalError):
-    """Going on would skip records; the message says which partitions, offsets and hours."""
+    """Going on would skip records; the message says which partitions, offsets and hours.
+
+    Attributes:
+        losses: exactly what is gone, where that is known: by partition.
+        command: what to run once somebody has decided to go on without it; "" where nothing of that kind helps.
+    """
+
+    def __init__(self, message: str, *, losses: Sequence[Loss] = (), command: str = "") -> None:
+        super().__init__(message)
+        self.losses = losses
+        self.command = command
 
 
 class FencedError(FatalError):

@@ -14,9 +14,9 @@ from typing import Any, Final
 import orjson
 
 from prism_elasticsearch.answers import ALL_DELIVERED, versions_in_conflict
-from prism_elasticsearch.connection import Connection
-from prism_elasticsearch.generations import Generation
-from prismlib.errors import DataLossError, FatalError, RetryableError
+from prism_elasticsearch.connection import Connection, check_version, for_commands
+from prism_elasticsearch.generations import Generation, require_write_index
+from prismlib.errors import ConfigError, DataLossError, FatalError, RetryableError, StageContractError
 from prismlib.records import LedgerNote, LedgerRow, Partition
 from prismlib.runtime.identity import EPOCH_SHIFT
 
@@ -61,10 +61,6 @@ class Ledger:
 
     def _id(self, partition: Partition, generation: Generation) -> str:
         return f"{self._pipeline}/{partition.stream}/{partition.index}/{generation.index}"
-
-    def exists(self) -> bool:
-        """Whether the ledger's index is there. Raises RetryableError, FatalError."""
-        return self._connection.json("GET", f"/{self._index}?filter_path=*.settings.index.uuid") is not None
 
     def load(self, partitions: Sequence[Partition], generation: Generation) -> dict[Partition, LedgerRow]:
         """The row of each partition that has one, read in real time, without waiting for a refresh.
@@ -220,11 +216,55 @@ class Ledger:
             "end": note.end,
         }
 
+    def require(self) -> None:
+        """Raises ConfigError when the ledger's index does not exist, RetryableError, FatalError."""
+        if self._connection.json("GET", f"/{self._index}?filter_path=*.settings.index.uuid") is None:
+            raise ConfigError(self._missing())
+
     def _missing(self) -> str:
         return (
             f"the ledger index {self._index!r} does not exist on {self._connection.name}; create it with "
             f"`prism setup PIPELINE.toml --yes`"
         )
+
+
+class ElasticsearchLedgerStore:
+    """See :class:`prismlib.plugin.hookspecs.LedgerStore`. Its rows are those of the generation behind the alias."""
+
+    def __init__(self, connection: Connection, alias: str, *, pipeline: str, index: str) -> None:
+        """Nothing is asked of the server yet; the connection is closed with this."""
+        self._connection = connection
+        self._alias = alias
+        self._ledger = Ledger(connection, index, pipeline)
+        self._generation: Generation | None = None
+
+    def open(self) -> None:
+        """Check server, alias and ledger. Raises ConfigError, UnreachableError."""
+        with for_commands():
+            check_version(self._connection)
+            self._generation = require_write_index(self._connection, self._alias)
+            self._ledger.require()
+
+    def load_ledger(self, partitions: Sequence[Partition]) -> Mapping[Partition, LedgerRow]:
+        """Rows of the generation that was behind the alias. Raises RetryableError, FatalError."""
+        return self._ledger.load(partitions, self._opened())
+
+    def load_notes(self) -> Sequence[LedgerNote]:
+        """Notes of the pipeline, whatever the generation. Raises RetryableError, FatalError."""
+        return self._ledger.load_notes()
+
+    def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
+        """Store both. Raises RetryableError, FatalError."""
+        self._ledger.save(rows, self._opened(), notes)
+
+    def close(self) -> None:
+        """Close connections."""
+        self._connection.close()
+
+    def _opened(self) -> Generation:
+        if self._generation is None:
+            raise StageContractError("the ledger on Elasticsearch was used before it was opened")
+        return self._generation
 
 
 def _note(source: Mapping[str, Any]) -> LedgerNote:

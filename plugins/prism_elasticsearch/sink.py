@@ -15,7 +15,7 @@ from prism_elasticsearch.conflicts import ConflictJudge
 from prism_elasticsearch.connection import Connection, check_version, for_commands
 from prism_elasticsearch.generations import Generation, look_up, require_write_index
 from prism_elasticsearch.ledger import Ledger
-from prismlib.errors import ConfigError, FatalError
+from prismlib.errors import FatalError
 from prismlib.records import Documents, LedgerNote, LedgerRow, Partition, WriteResult
 from prismlib.stages import WritePolicy
 
@@ -54,7 +54,6 @@ class ElasticsearchSink:
         self._alias = alias
         self._conflicts = ConflictJudge(connection)
         self._ledger = Ledger(connection, ledger_index, pipeline)
-        self._ledger_index = ledger_index
         self._origin_topic = origin_topic
         self._path = f"/{alias}/_bulk?require_alias=true&filter_path=errors,items.*.status,items.*.error"
         self._generation: Generation | None = None
@@ -66,11 +65,7 @@ class ElasticsearchSink:
         with for_commands():
             check_version(self._connection)
             self._generation = require_write_index(self._connection, self._alias)
-            if not self._ledger.exists():
-                raise ConfigError(
-                    f"the ledger index {self._ledger_index!r} does not exist on {self._connection.name}; create it with "
-                    f"`prism setup PIPELINE.toml --yes`"
-                )
+            self._ledger.require()
 
     def write(self, documents: Documents) -> WriteResult:
         """One bulk request, or more where the server takes a smaller one only. Raises RetryableError, FatalError."""

@@ -203,8 +203,19 @@ def horizons(connection: sqlite3.Connection, topics: Mapping[str, Topic]) -> dic
             first = connection.execute(
                 "SELECT timestamp_ms FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT 1", _range(number)
             ).fetchone()
-            found[Partition(topic.name, index)] = Horizon(start, end, topic.id, first[0] if first else -1)
+            found[Partition(topic.name, index)] = Horizon(
+                start, end, topic.id, first[0] if first else -1, len(topic.partitions)
+            )
     return found
+
+
+def timestamp_from(connection: sqlite3.Connection, number: int, offset: int) -> int:
+    """When the first record of a partition at or after an offset was written; -1 where there is none."""
+    start, end = _range(number)
+    row = connection.execute(
+        "SELECT timestamp_ms FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT 1", (start | offset, end)
+    ).fetchone()
+    return -1 if row is None else int(row[0])
 
 
 def first_since(connection: sqlite3.Connection, number: int, timestamp_ms: int) -> int:

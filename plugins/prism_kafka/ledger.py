@@ -90,27 +90,28 @@ def _age(row: LedgerRow) -> tuple[int, int]:
 
 
 class LedgerTopic:
-    """Reads and writes one pipeline's ledger for one worker."""
+    """Reads and writes one pipeline's ledger for one worker, or for a command, which claims no name."""
 
-    def __init__(self, cluster: Cluster, options: Options, *, pipeline: str, worker: str) -> None:
-        """Nothing is connected yet."""
+    def __init__(self, cluster: Cluster, options: Options, *, pipeline: str, worker: str | None) -> None:
+        """Nothing is connected yet; ``worker`` is None for a command."""
         self.topic = ledger_topic(pipeline)
         self._cluster = cluster
         self._reader = reader_settings(cluster.servers, options, group=f"prism.ledger.{pipeline}")
         # Not idempotent: the first record of such a producer waits 0.5 s, and a row written twice is the same row.
-        client = f"prism-{pipeline}-{worker}-ledger"
+        client = f"prism-{pipeline}-{worker or '_ledger'}-ledger"
         self._writer = producer_settings(cluster.servers, options, client=client, limits=[]) | {
             "enable.idempotence": "false",
             "acks": "all",
             "max.in.flight.requests.per.connection": 1,
             "linger.ms": 0,
         }
-        self._worker = f"worker/{worker}".encode()
+        self._worker = None if worker is None else f"worker/{worker}".encode()
         self._claim = uuid.uuid4().hex
 
     def claim(self) -> None:
         """Become the worker of this name, and fence whoever was it before. Raises RetryableError."""
-        self._write([(self._worker, orjson.dumps({"claim": self._claim}))])
+        if self._worker is not None:
+            self._write([(self._worker, orjson.dumps({"claim": self._claim}))])
 
     def is_ours(self) -> bool:
         """Whether nobody has become this worker since. Raises RetryableError."""
@@ -134,14 +135,15 @@ class LedgerTopic:
     def save(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
         """Write notes and rows outside any transaction, but for stale rows. Raises RetryableError, FencedError."""
         records = list(self._read())
-        if not self._holder([value for key, value in records if key == self._worker]):
+        if self._worker is not None and not self._holder([value for key, value in records if key == self._worker]):
             raise FencedError(f"another process has become {self._worker.decode()} of the ledger {self.topic}")
         known = newest(self._rows(records))
         fresh = [row for row in rows if row.partition not in known or _age(row) >= _age(known[row.partition])]
-        fresh_records = [(row_key(row), row_value(row)) for row in fresh]
-        note_records = [(_NOTE + note.id.encode(), _note_value(note)) for note in notes]
-        if fresh_records or note_records:
-            self._write(fresh_records + note_records)
+        # Notes first: what was noted and then not done is found out and done again; what was done and not noted is not.
+        wanted = [(_NOTE + note.id.encode(), _note_value(note)) for note in notes]
+        wanted += [(row_key(row), row_value(row)) for row in fresh]
+        if wanted:
+            self._write(wanted)
 
     def _rows(self, records: Iterable[tuple[bytes, bytes]]) -> Iterator[LedgerRow]:
         for key, value in records:
@@ -214,6 +216,36 @@ class LedgerTopic:
         finally:
             reader.close()
         raise RetryableError(f"the ledger {self.topic} could not be read in {_READ_SECONDS:.0f} s")
+
+
+class KafkaLedgerStore:
+    """See :class:`prismlib.plugin.hookspecs.LedgerStore`."""
+
+    def __init__(self, servers: str, options: Options, *, pipeline: str) -> None:
+        """Nothing is connected yet. Raises ConfigError when librdkafka refuses an option."""
+        self._pipeline = pipeline
+        self._cluster = Cluster(servers, options, client=f"prism-{pipeline}-_ledger")
+        self._topic = LedgerTopic(self._cluster, options, pipeline=pipeline, worker=None)
+
+    def open(self) -> None:
+        """Look whether the ledger topic is there. Raises ConfigError, UnreachableError."""
+        self._cluster.connect()
+        self._cluster.limits([self._topic.topic], pipeline=self._pipeline)
+
+    def load_ledger(self, partitions: Sequence[Partition]) -> Mapping[Partition, LedgerRow]:
+        """Read the ledger topic."""
+        return self._topic.load(partitions)
+
+    def load_notes(self) -> Sequence[LedgerNote]:
+        """Read the ledger topic."""
+        return self._topic.load_notes()
+
+    def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
+        """Write to the ledger topic."""
+        self._topic.save(rows, notes)
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
 
 
 def _pass_transient(topic: str, error: KafkaError) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
+from prismlib.errors import FatalError
 from prismlib.records import Partition
 from prismlib.runtime.retries import Backoff
 from prismlib.stages import Pausable, Source
@@ -65,6 +66,14 @@ class Pauses:
     def resting(self) -> list[str]:
         """Topics with a record that could not be read when it was last tried, sorted."""
         return sorted(self._topics)
+
+    def require_none(self, pipeline: str) -> None:
+        """Before a worker ends because nothing comes any more. Raises FatalError while a topic cannot be read."""
+        if self._topics:
+            raise FatalError(
+                f"pipeline {pipeline} has nothing more to read, but it is not done: {', '.join(self.resting())} is paused, because"
+                " it cannot be read now, and nothing of it was skipped; the log says why. Mend that, and start again"
+            )
 
     def wake(self, topics: Collection[str]) -> None:
         """These topics have other routes now: try them at once, and begin with short pauses again."""

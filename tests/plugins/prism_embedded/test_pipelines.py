@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 import sqlite3
 from pathlib import Path
 
@@ -12,62 +12,9 @@ from prism_embedded import EmbeddedDocuments, EmbeddedLog
 from prism_embedded.database import FILE_NAME
 from prism_embedded.group import Member
 from prism_embedded.topic_sink import EmbeddedTopicSink
-from prismlib.cli.main import execute
 from prismlib.errors import FatalError, StageContractError
 from prismlib.records import Partition
-
-HEAD = """
-name = "{name}"
-owner = "o"
-contact = "c"
-start = "earliest"
-[source]
-type = "embedded"
-[[route]]
-topic = "{topic}"
-decode = {{ type = "json", wire = "bare" }}
-[sink]
-type = "embedded"
-"""
-
-
-class Site:
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self.storage = folder / ".prism"
-        self._capsys = capsys
-        (folder / "prism.toml").touch()
-
-    def pipeline(self, name: str, topic: str, sink: str) -> Path:
-        path = self.folder / f"{name}.toml"
-        path.write_text(HEAD.format(name=name, topic=topic) + sink)
-        return path
-
-    def prism(self, *arguments: str | Path) -> tuple[int, str, str]:
-        self._capsys.readouterr()
-        code = execute([str(argument) for argument in arguments])
-        out, err = self._capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    def rows(self, command: str, pipeline: Path, *arguments: str) -> list[dict[str, str]]:
-        _, out, _ = self.prism(command, pipeline, "--json", *arguments)
-        return json.loads(out)
-
-
-@pytest.fixture
-def site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Site:
-    return Site(tmp_path, capsys)
-
-
-@pytest.fixture
-def to_topic(site: Site) -> Path:
-    return site.pipeline("one", "in", 'topic = "out"\nencode = { type = "json", wire = "bare" }')
-
-
-@pytest.fixture
-def to_alias(site: Site) -> Path:
-    return site.pipeline("two", "out", 'alias = "things"')
+from tests.plugins.prism_embedded.site import Site
 
 
 @pytest.mark.parametrize(
@@ -189,6 +136,36 @@ def test_records_below_the_log_start_are_refused_with_what_is_lost(site: Site, t
     assert (
         "in[1]: data is lost: the next record to read has offset 10, the log now starts at 15; at most 5 records" in err
     )
+    assert err.splitlines()[-1] == f"error:   prism run {to_topic} --accept-loss 'in[1]:10-15'"
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["one worker", "two workers"])
+def test_the_command_of_the_refusal_goes_on_without_what_is_lost(
+    site: Site, to_topic: Path, to_alias: Path, workers: tuple[str, ...]
+) -> None:
+    for path in (to_topic, to_alias):
+        site.prism("setup", path, "--yes")
+    with EmbeddedLog(site.storage) as log, EmbeddedDocuments(site.storage) as documents:
+        for index in range(2):
+            log.append("out", [(b"k", b'{"n":%d}' % n) for n in range(10)], partition=index)
+        assert site.prism("run", to_alias, "--until-idle", "0.3")[0] == 0
+        for index in range(2):
+            log.append("out", [(b"k", b'{"n":%d}' % n) for n in range(10, 20)], partition=index)
+            log.trim("out", index, 12 + index)
+        _, _, err = site.prism("run", to_alias, "--until-idle", "0.3")
+        command = shlex.split(err.splitlines()[-1].removeprefix("error: "))
+        assert command == [
+            "prism",
+            "run",
+            str(to_alias),
+            "--accept-loss",
+            "out[0]:10-12",
+            "--accept-loss",
+            "out[1]:10-13",
+        ]
+        assert site.prism(*command[1:], "--until-idle", "1", *workers)[0] == 0
+        assert site.prism("run", to_alias, "--until-idle", "0.3")[0] == 0
+        assert len(list(documents.all("things"))) == 20 + 8 + 7
 
 
 def test_a_topic_that_was_created_again_is_refused_until_it_is_accepted(site: Site, to_topic: Path) -> None:
