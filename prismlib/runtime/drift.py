@@ -19,7 +19,7 @@ from typing import Final
 from prismlib.contracts.drift import Place, difference_command, report
 from prismlib.contracts.framing import UNKNOWN_ID
 from prismlib.errors import ConfigError, ContractError, DriftCause, RetryableError, SchemaDriftError
-from prismlib.records import LedgerNote, NoteKind, Partition, RecordBatch
+from prismlib.records import LedgerNote, LedgerRow, NoteKind, Partition, RecordBatch
 from prismlib.runtime.delivery import Counters
 from prismlib.runtime.notices import Notice, Tell
 from prismlib.runtime.pausing import Pauses
@@ -33,6 +33,43 @@ MOST_UNKNOWN: Final = 10
 """Records of a topic with an unknown schema id that are taken for broken ones ..."""
 WITHIN: Final = 60.0
 """... in so many seconds."""
+
+
+def as_read_before(routes: Mapping[str, Route], rows: Iterable[LedgerRow]) -> dict[str, Route]:
+    """The routes, each reading on with the schema that the ledger says it read last.
+
+    In a newer one a field may mean something else.
+
+    Raises:
+        RetryableError: the registry cannot say which that is.
+    """
+    read = [(row.partition.stream, row.schema_id, row.mapping) for row in rows]
+    based = dict(routes)
+    for topic, route in routes.items():
+        ids = _ids_read(route, [(schema_id, mapping) for stream, schema_id, mapping in read if stream == topic])
+        if _must_be_rebased(route, ids):
+            based[topic] = _rebased(route, ids)
+    return based
+
+
+def _ids_read(route: Route, read: Iterable[tuple[int, str]]) -> tuple[int, ...]:
+    """Of schema ids and mappings as ledger rows have them: the ids that were read with the route's own mapping."""
+    return tuple(sorted({i for i, mapping in read if i >= 0 and mapping and mapping == route.fingerprint}))
+
+
+def _must_be_rebased(route: Route, ids: tuple[int, ...]) -> bool:
+    """Whether a route was built for another schema than those that it has read before, and can be built for one of them."""
+    decoder = route.decoder
+    return bool(ids) and isinstance(decoder, HasReader) and decoder.reader_id not in ids and route.rebase is not None
+
+
+def _rebased(route: Route, ids: tuple[int, ...]) -> Route:
+    if route.rebase is None:
+        return route
+    try:
+        return route.rebase(ids)
+    except (ContractError, ConfigError) as error:
+        raise RetryableError(f"the schema that topic {route.topic} was read with cannot be had: {error}") from error
 
 
 class UnknownIds:
@@ -95,16 +132,16 @@ class Drifts:
 
     def remember(self, routes: Mapping[str, Route], read: Mapping[Partition, tuple[int, str]]) -> None:
         """Partitions were assigned of which the ledger knows the schema and the mapping that were read last."""
-        found: dict[str, set[int]] = {}
-        for partition, (schema_id, mapping) in read.items():
-            topic = partition.stream
-            if topic not in self._based and schema_id >= 0 and mapping and mapping == routes[topic].fingerprint:
-                found.setdefault(topic, set()).add(schema_id)
-        for topic, ids in found.items():
-            self._based.add(topic)
-            decoder = routes[topic].decoder
-            if isinstance(decoder, HasReader) and decoder.reader_id not in ids and routes[topic].rebase is not None:
-                self._unbased[topic] = tuple(sorted(ids))
+        found: dict[str, list[tuple[int, str]]] = {}
+        for partition, one in read.items():
+            if partition.stream not in self._based:
+                found.setdefault(partition.stream, []).append(one)
+        for topic, schemas in found.items():
+            ids = _ids_read(routes[topic], schemas)
+            if ids:
+                self._based.add(topic)
+                if _must_be_rebased(routes[topic], ids):
+                    self._unbased[topic] = ids
 
     def based(self, routes: dict[str, Route], topic: str) -> Route:
         """A topic's route, put among ``routes`` anew where it must read on with the schema that it had read before.
@@ -115,14 +152,9 @@ class Drifts:
             RetryableError: the registry cannot say which that is.
         """
         ids = self._unbased.get(topic) if self._unbased else None
-        route = routes[topic]
-        if ids is None or route.rebase is None:
-            return route
-        try:
-            routes[topic] = route.rebase(ids)
-        except (ContractError, ConfigError) as error:
-            raise RetryableError(f"the schema that topic {topic} was read with cannot be had: {error}") from error
-        del self._unbased[topic]
+        if ids is not None:
+            routes[topic] = _rebased(routes[topic], ids)
+            del self._unbased[topic]
         return routes[topic]
 
     def take_over(self, old: Mapping[str, Route], new: Mapping[str, Route]) -> dict[str, Route]:
