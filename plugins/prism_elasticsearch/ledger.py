@@ -233,6 +233,8 @@ class Ledger:
 class ElasticsearchLedgerStore:
     """See :class:`prismlib.plugin.hookspecs.LedgerStore`. Its rows are those of the generation behind the alias."""
 
+    atomic = False
+
     def __init__(self, connection: Connection, alias: str, *, pipeline: str, index: str) -> None:
         """Nothing is asked of the server yet; the connection is closed with this."""
         self._connection = connection

@@ -246,6 +246,8 @@ class LedgerTopic:
 class KafkaLedgerStore:
     """See :class:`prismlib.plugin.hookspecs.LedgerStore`."""
 
+    atomic = True
+
     def __init__(self, servers: str, options: Options, *, pipeline: str) -> None:
         """Nothing is connected yet. Raises ConfigError when librdkafka refuses an option."""
         self._pipeline = pipeline

@@ -208,6 +208,7 @@ class RetryStages:
         routes: by topic.
         sink: where documents go, under a worker name of its own that no worker can have.
         dead_letters: where new letters and marks go; None when the sink is transactional and takes them itself.
+        ledger: knows which schemas the workers read last; None where the sink's plugin does not show it.
     """
 
     config: PipelineConfig
@@ -215,6 +216,7 @@ class RetryStages:
     routes: Mapping[str, Route]
     sink: Sink
     dead_letters: Sink | None
+    ledger: LedgerStore | None = None
 
 
 RETRY_WORKER = "_retry"
@@ -232,7 +234,11 @@ def retry_stages(
     builder = Builder(plugins, resolved.config, RETRY_WORKER, registry, storage)
     reader = builder.reader(resolved.source)
     sink, routes, dead_letters = _delivering(builder, resolved)
-    return RetryStages(resolved.config, reader, routes, sink, dead_letters)
+    try:
+        ledger = builder.ledger(resolved.sink)
+    except PluginNotFoundError:  # then letters are read with the newest schema that has what is read
+        ledger = None
+    return RetryStages(resolved.config, reader, routes, sink, dead_letters, ledger)
 
 
 def reader(

@@ -32,6 +32,7 @@ from prismlib.errors import (
 )
 from prismlib.records import RecordBatch
 from prismlib.runtime.assemble import RetryStages
+from prismlib.runtime.drift import as_read_before
 from prismlib.runtime.letter_index import MAX_REASONS, LetterIndex, Reason, look_for_marks, scan
 from prismlib.runtime.letters import LetterId, Selection, StoredLetter, field_pattern
 from prismlib.runtime.retries import Backoff
@@ -165,6 +166,7 @@ class Retry:
         self._letters = WINDOW_LETTERS  # fewer while a record is looked for that the servers refuse
         self._culprits: dict[LetterId, RecordError] = {}
         self._older: dict[LetterId, list[LetterId]] = {}
+        self._routes = dict(stages.routes)
         self._settlement = Settlement(stages, self._patiently)
         self._lost: Sequence[Part] = ()
         self._lost_since: float | None = None
@@ -189,6 +191,8 @@ class Retry:
             sinks = [sink for sink in (stages.sink, stages.dead_letters) if sink is not None]
         try:
             stages.reader.open()
+            if stages.ledger is not None:
+                stages.ledger.open()
             for sink in sinks:
                 sink.open()  # before the scan: from here on nobody else retries in transactions
             self._run()
@@ -200,6 +204,8 @@ class Retry:
         finally:
             for sink in sinks:
                 sink.close()
+            if stages.ledger is not None:
+                stages.ledger.close()
             stages.reader.close()
         return self.report
 
@@ -208,6 +214,7 @@ class Retry:
 
     def _run(self) -> None:
         try:
+            self._patiently(self._read_as_before)
             index = self._patiently(self._scan)  # what is written from here on is for the next retry
             while not self._all_of(index):
                 self._patiently(self._settlement.begin)
@@ -215,6 +222,12 @@ class Retry:
                 self._take_stock(index)
         except _StoppedError:
             self.report.stopped = True
+
+    def _read_as_before(self) -> None:
+        ledger, reader = self._stages.ledger, self._stages.reader
+        if ledger is not None:
+            partitions = [partition for topic in self._routes for partition in reader.partitions(topic)]
+            self._routes = as_read_before(self._routes, ledger.load_ledger(partitions).values())
 
     def _all_of(self, index: LetterIndex) -> bool:
         """Retry what is open; False when a transaction failed.
@@ -317,7 +330,7 @@ class Retry:
         left: list[_Left] = []
         for (origin, epoch), same in groupby(letters, key=lambda one: (one.origin, one.epoch)):
             group = list(same)
-            route = self._stages.routes.get(origin.stream)
+            route = self._routes.get(origin.stream)
             if route is None:
                 sentence = f"the pipeline has no route for the topic {origin.stream} any more"
                 left += [_Left(letter, "no-route", sentence) for letter in group]

@@ -7,7 +7,7 @@ Plugins implement these; :mod:`prismlib.runtime.runner` calls them. A plugin nev
 retries and never commits on its own.
 """
 
-from prismlib.stages.decoder import Decoder, Explains, IdentifiesSchema
+from prismlib.stages.decoder import Decoder, Explains, HasReader, IdentifiesSchema
 from prismlib.stages.encoder import Encoder
 from prismlib.stages.normalizer import FieldSet, Normalizer
 from prismlib.stages.sink import ClaimsWorker, KeepsLedger, Sink, Transactional, WritePolicy
@@ -33,6 +33,7 @@ __all__ = [
     "Explains",
     "FieldSet",
     "FindsTimes",
+    "HasReader",
     "Horizon",
     "IdentifiesSchema",
     "IdentifiesTopics",

@@ -28,7 +28,7 @@ def server(site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[HttpServer]:
     monkeypatch.setenv("REGISTRY_TOKEN", "hush")
     site.edit('type = "plain"', 'type = "plain", subject = "words-value"')
     with HttpServer(registry) as server:
-        configure(site, f'url = "{server.url}"\ntoken = {{ env = "REGISTRY_TOKEN" }}\ntimeout = "300ms"')
+        configure(site, f'url = "{server.url}"\ntoken = {{ env = "REGISTRY_TOKEN" }}\ntimeout = "2s"')
         yield server
 
 

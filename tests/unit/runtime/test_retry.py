@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from prismlib.errors import FatalError, FencedError, RegistryUnavailableError, RetryableError, SchemaDriftError
-from prismlib.records import Decoded, Partition, RecordBatch
+from prismlib.records import Decoded, LedgerRow, Partition, RecordBatch
 from prismlib.runtime.letters import Selection
+from prismlib.runtime.retry import Retry
+from prismlib.runtime.route import Route
 from prismlib.testing.memory import MemoryReader
-from tests.unit.runtime.letters_world import DEAD, LettersWorld, Steps, numbers
+from tests.unit.runtime.letters_world import DEAD, LettersWorld, Stage, Steps, numbers
 
 BOTH = pytest.mark.parametrize("transactional", [True, False], ids=["transactional", "versioned"])
 
@@ -289,3 +293,53 @@ def test_a_sink_that_stays_away_ends_the_retry_and_nothing_is_marked(*, transact
         world.retry(Steps(at), patience=0.2).run()
     assert world.marks() == []
     assert world.retry().run().counts["delivered"] == 1
+
+
+class ReadsWith(Stage):
+    """Rows are shaped by one schema."""
+
+    def __init__(self, reader_id: int) -> None:
+        super().__init__()
+        self.reader_id = reader_id
+
+
+class Ledger:
+    """What ``prism dead-letters retry`` sees of the workers' ledger."""
+
+    atomic = True
+
+    def __init__(self, *rows: LedgerRow) -> None:
+        self.rows, self.calls = rows, ["made"]
+
+    def open(self) -> None:
+        self.calls.append("open")
+
+    def load_ledger(self, partitions: Sequence[Partition]) -> dict[Partition, LedgerRow]:
+        return {row.partition: row for row in self.rows if row.partition in partitions}
+
+    def close(self) -> None:
+        self.calls.append("close")
+
+
+@pytest.mark.parametrize(
+    ("mapping", "schema_id", "read_with"),
+    [("m", 1, 1), ("m", 2, 2), ("m", -1, 2), ("another", 1, 2), ("", 1, 2)],
+    ids=["read before", "read already", "none was read", "the mapping has changed since", "nobody knows the mapping"],
+)
+def test_letters_are_read_with_the_schema_that_the_workers_read_last(
+    mapping: str, schema_id: int, read_with: int
+) -> None:
+    world = LettersWorld(transactional=True)
+    world.letter((0, 4))
+    decoders = {reader_id: ReadsWith(reader_id) for reader_id in (1, 2)}
+
+    def route(ids: Sequence[int]) -> Route:
+        return Route("in", decoders[ids[0]], world.stage, world.stage, "m", route)
+
+    world.routes = {"in": route([2])}
+    row = LedgerRow(Partition("in", 0), 9, schema_id=schema_id, mapping=mapping)
+    ledger: Any = Ledger(row)
+    report = Retry(replace(world.stages(), ledger=ledger), Selection(), write=True).run()
+    assert report.counts["delivered"] == 1
+    assert {reader_id for reader_id, decoder in decoders.items() if decoder.seen} == {read_with}
+    assert ledger.calls == ["made", "open", "close"]
