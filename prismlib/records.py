@@ -8,6 +8,8 @@ call was given. Nothing mutates what it was given.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -234,7 +236,7 @@ class LedgerNote:
         who: user and host, or the worker.
         what: one sentence.
         partition: of which partition; None for a whole topic or pipeline.
-        stream: the topic; "" for the whole pipeline.
+        stream: the topic, always that of ``partition`` where there is one; "" for the whole pipeline.
         first: first offset that it is about, -1 where it is about none.
         end: the offset after the last one, -1 likewise.
     """
@@ -247,3 +249,14 @@ class LedgerNote:
     stream: str = ""
     first: int = -1
     end: int = -1
+
+    def __post_init__(self) -> None:
+        if self.partition is not None:
+            object.__setattr__(self, "stream", self.partition.stream)
+
+    @property
+    def id(self) -> str:
+        """The same for an equal note, so that a ledger can save it twice and keep it once; sorts by time."""
+        index = None if self.partition is None else self.partition.index
+        content = json.dumps([self.kind, self.who, self.what, index, self.stream, self.first, self.end])
+        return f"{self.at_ms:013d}-{hashlib.sha256(content.encode()).hexdigest()[:20]}"

@@ -79,14 +79,18 @@ class ElasticsearchAdministration:
         template = self._template(name)
         index = self._connection.json("GET", f"/{name}?filter_path=*.mappings.properties")
         problem = _foreign(name, template)
+        complete = False
         if index is not None and not problem:
-            fields = index.get(name, {}).get("mappings", {}).get("properties")
-            if fields != expected["template"]["mappings"]["properties"]:
+            wanted = expected["template"]["mappings"]["properties"]
+            fields = index.get(name, {}).get("mappings", {}).get("properties", {})
+            complete = fields == wanted
+            of_prism = fields.keys() >= templates.FIRST_LEDGER_FIELDS and fields.items() <= wanted.items()
+            if not of_prism:
                 problem = f"the index {name!r} is not a ledger of Prism; set ledger_index to another name"
         return SetupStep(
             what=f"ledger index {name}",
-            exists=index is not None and template is not None and templates.is_same(expected, template) and not problem,
-            apply=partial(self._create_ledger, expected, exists=index is not None),
+            exists=complete and template is not None and templates.is_same(expected, template),
+            apply=partial(self._create_ledger, expected, exists=index is not None, complete=complete),
             problem=problem,
         )
 
@@ -97,11 +101,13 @@ class ElasticsearchAdministration:
             templates.first_generation(alias), body, lambda: bool(look_up(self._connection, alias).generations)
         )
 
-    def _create_ledger(self, template: dict[str, Any], *, exists: bool) -> None:
+    def _create_ledger(self, template: dict[str, Any], *, exists: bool, complete: bool) -> None:
         name = self._config.ledger_index
         self._put(f"/_index_template/{name}", template)
         if not exists:
             self._create(name, {}, lambda: self._connection.json("GET", f"/{name}?filter_path=*.aliases") is not None)
+        elif not complete:  # an older version of Prism made it: it gets the fields that are new, and keeps its rows
+            self._put(f"/{name}/_mapping", {"properties": template["template"]["mappings"]["properties"]})
 
     def _create(self, index: str, body: dict[str, Any], is_there: Callable[[], bool]) -> None:
         """Create an index, unless another setup has done so meanwhile."""

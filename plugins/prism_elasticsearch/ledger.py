@@ -1,22 +1,23 @@
-"""Ledger rows as documents beside the data: one per pipeline, partition and generation.
+"""The ledger as documents beside the data: one row per pipeline, partition and generation, and the pipeline's notes.
 
 The version of a row is ``ledger_epoch << 44 | next offset``, so that a row never goes back, but by a reset that raises the
-epoch. A row belongs to one generation, because progress is a statement about what one index holds.
+epoch. A row belongs to one generation, because progress is a statement about what one index holds; a note to none.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from prism_elasticsearch.answers import ALL_DELIVERED, versions_in_conflict
-from prism_elasticsearch.connection import Connection
-from prism_elasticsearch.generations import Generation
-from prismlib.errors import DataLossError, FatalError, RetryableError
-from prismlib.records import LedgerRow, Partition
+from prism_elasticsearch.connection import Connection, check_version, for_commands
+from prism_elasticsearch.generations import Generation, require_write_index
+from prismlib.errors import ConfigError, DataLossError, FatalError, RetryableError, StageContractError
+from prismlib.records import LedgerNote, LedgerRow, Partition
 from prismlib.runtime.identity import EPOCH_SHIFT
 
 log = logging.getLogger(__name__)
@@ -35,12 +36,22 @@ MAPPINGS: dict[str, Any] = {
         "epoch": {"type": "integer"},
         "ledger_epoch": {"type": "integer"},
         "written_ms": {"type": "long"},
+        "schema_id": {"type": "integer"},
+        "mapping": {"type": "keyword"},
+        "note": {"type": "keyword"},
+        "kind": {"type": "keyword"},
+        "at_ms": {"type": "long"},
+        "who": {"type": "keyword"},
+        "what": {"type": "keyword", "index": False, "doc_values": False},
+        "first": {"type": "long"},
+        "end": {"type": "long"},
     },
 }
+_PAGE: Final = 1_000  # notes per request
 
 
 class Ledger:
-    """Rows of one pipeline in one index."""
+    """Rows and notes of one pipeline in one index."""
 
     def __init__(self, connection: Connection, index: str, pipeline: str) -> None:
         """The index must exist; setup creates it."""
@@ -50,10 +61,6 @@ class Ledger:
 
     def _id(self, partition: Partition, generation: Generation) -> str:
         return f"{self._pipeline}/{partition.stream}/{partition.index}/{generation.index}"
-
-    def exists(self) -> bool:
-        """Whether the ledger's index is there. Raises RetryableError, FatalError."""
-        return self._connection.json("GET", f"/{self._index}?filter_path=*.settings.index.uuid") is not None
 
     def load(self, partitions: Sequence[Partition], generation: Generation) -> dict[Partition, LedgerRow]:
         """The row of each partition that has one, read in real time, without waiting for a refresh.
@@ -95,16 +102,42 @@ class Ledger:
             timestamp_ms=source["timestamp_ms"],
             ledger_epoch=source["ledger_epoch"],
             written_ms=source["written_ms"],
+            schema_id=source.get("schema_id", -1),
+            mapping=source.get("mapping", ""),
         )
 
-    def save(self, rows: Sequence[LedgerRow], generation: Generation) -> None:
-        """Store rows durably; one that is older than what is stored is passed over.
+    def load_notes(self) -> list[LedgerNote]:
+        """Every note, oldest first. Raises RetryableError, FatalError."""
+        # Needs the right `maintenance`, which a worker has no other use for: without it the newest may be missing for a second.
+        with contextlib.suppress(FatalError):
+            self._connection.json("POST", f"/{self._index}/_refresh")
+        question: dict[str, Any] = {
+            "size": _PAGE,
+            "sort": [{"note": {"order": "asc", "unmapped_type": "keyword"}}],
+            "query": {"bool": {"filter": [{"term": {"pipeline": self._pipeline}}, {"exists": {"field": "note"}}]}},
+        }
+        notes: list[LedgerNote] = []
+        while True:
+            # A shard that is not there must be an error: half of the notes would look like all of them.
+            answer = self._connection.json(
+                "POST", f"/{self._index}/_search?allow_partial_search_results=false", question
+            )
+            if answer is None:
+                raise FatalError(self._missing())
+            found = answer["hits"]["hits"]
+            notes += [_note(hit["_source"]) for hit in found]
+            if len(found) < _PAGE:
+                return notes
+            question["search_after"] = found[-1]["sort"]
+
+    def save(self, rows: Sequence[LedgerRow], generation: Generation, notes: Sequence[LedgerNote] = ()) -> None:
+        """Store both durably; a row that is older than what is stored is passed over.
 
         Raises:
             RetryableError: some are not stored.
-            FatalError: the ledger is gone, or refuses a row.
+            FatalError: the ledger is gone, or refuses a row or a note.
         """
-        if not rows:
+        if not rows and not notes:
             return
         lines = []
         for row in rows:
@@ -114,37 +147,42 @@ class Ledger:
                 orjson.dumps({"index": {"_id": id_, "version": version, "version_type": "external_gte"}}),
                 orjson.dumps(self._source(row, generation)),
             ]
+        for note in notes:
+            lines += [
+                orjson.dumps({"index": {"_id": f"{self._pipeline}/note/{note.id}"}}),
+                orjson.dumps(self._note_source(note)),
+            ]
         path = f"/{self._index}/_bulk?filter_path=errors,items.*.status,items.*.error"
         answer = self._connection.request("POST", path, b"\n".join([*lines, b""]), lines=True)
         if answer.status != 200:
             raise FatalError(f"the ledger {self._index} cannot be written: {self._connection.reason(answer)}")
         if answer.data.startswith(ALL_DELIVERED):
             return
-        for row, item in zip(rows, answer.json()["items"], strict=True):
-            self._judge(row, item["index"])
+        saved: list[LedgerRow | LedgerNote] = [*rows, *notes]
+        for one, item in zip(saved, answer.json()["items"], strict=True):
+            self._judge(one, item["index"])
 
-    def _judge(self, row: LedgerRow, result: Mapping[str, Any]) -> None:
+    def _judge(self, one: LedgerRow | LedgerNote, result: Mapping[str, Any]) -> None:
         status, error = result["status"], result.get("error") or {}
         if status < 300:
             return
         kind = str(error.get("type"))
         conflict = versions_in_conflict(str(error.get("reason"))) if status == 409 else None
-        if conflict is not None:
+        if conflict is not None and isinstance(one, LedgerRow):
             epoch = conflict[0] >> EPOCH_SHIFT
-            if epoch > row.ledger_epoch:
+            if epoch > one.ledger_epoch:
                 log.warning(
                     "passed over a ledger row of an earlier epoch: another worker has reset this partition",
-                    extra={"partition": str(row.partition), "epoch": row.ledger_epoch, "current_epoch": epoch},
+                    extra={"partition": str(one.partition), "epoch": one.ledger_epoch, "current_epoch": epoch},
                 )
             return
         if kind == "index_not_found_exception":
             raise FatalError(self._missing())
         if status in {408, 409, 429} or status >= 500 or kind in {"cluster_block_exception", "index_closed_exception"}:
-            raise RetryableError(
-                f"the ledger {self._index} does not take the row of {row.partition} now: {status} {kind}"
-            )
+            raise RetryableError(f"the ledger {self._index} does not take {_what(one)} now: {status} {kind}")
         raise FatalError(
-            f"the ledger {self._index} refuses the row of {row.partition}: {status} {kind}; was it made by `prism setup`?"
+            f"the ledger {self._index} refuses {_what(one)}: {status} {kind}; if an older version of Prism made it, "
+            f"`prism setup PIPELINE.toml --yes` adds the fields that it lacks"
         )
 
     def _source(self, row: LedgerRow, generation: Generation) -> dict[str, Any]:
@@ -160,10 +198,88 @@ class Ledger:
             "epoch": row.epoch,
             "ledger_epoch": row.ledger_epoch,
             "written_ms": row.written_ms,
+            "schema_id": row.schema_id,
+            "mapping": row.mapping,
         }
+
+    def _note_source(self, note: LedgerNote) -> dict[str, Any]:
+        return {
+            "pipeline": self._pipeline,
+            "note": note.id,
+            "kind": note.kind,
+            "at_ms": note.at_ms,
+            "who": note.who,
+            "what": note.what,
+            "topic": note.stream,
+            "partition": None if note.partition is None else note.partition.index,
+            "first": note.first,
+            "end": note.end,
+        }
+
+    def require(self) -> None:
+        """Raises ConfigError when the ledger's index does not exist, RetryableError, FatalError."""
+        if self._connection.json("GET", f"/{self._index}?filter_path=*.settings.index.uuid") is None:
+            raise ConfigError(self._missing())
 
     def _missing(self) -> str:
         return (
             f"the ledger index {self._index!r} does not exist on {self._connection.name}; create it with "
             f"`prism setup PIPELINE.toml --yes`"
         )
+
+
+class ElasticsearchLedgerStore:
+    """See :class:`prismlib.plugin.hookspecs.LedgerStore`. Its rows are those of the generation behind the alias."""
+
+    def __init__(self, connection: Connection, alias: str, *, pipeline: str, index: str) -> None:
+        """Nothing is asked of the server yet; the connection is closed with this."""
+        self._connection = connection
+        self._alias = alias
+        self._ledger = Ledger(connection, index, pipeline)
+        self._generation: Generation | None = None
+
+    def open(self) -> None:
+        """Check server, alias and ledger. Raises ConfigError, UnreachableError."""
+        with for_commands():
+            check_version(self._connection)
+            self._generation = require_write_index(self._connection, self._alias)
+            self._ledger.require()
+
+    def load_ledger(self, partitions: Sequence[Partition]) -> Mapping[Partition, LedgerRow]:
+        """Rows of the generation that was behind the alias. Raises RetryableError, FatalError."""
+        return self._ledger.load(partitions, self._opened())
+
+    def load_notes(self) -> Sequence[LedgerNote]:
+        """Notes of the pipeline, whatever the generation. Raises RetryableError, FatalError."""
+        return self._ledger.load_notes()
+
+    def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
+        """Store both. Raises RetryableError, FatalError."""
+        self._ledger.save(rows, self._opened(), notes)
+
+    def close(self) -> None:
+        """Close connections."""
+        self._connection.close()
+
+    def _opened(self) -> Generation:
+        if self._generation is None:
+            raise StageContractError("the ledger on Elasticsearch was used before it was opened")
+        return self._generation
+
+
+def _note(source: Mapping[str, Any]) -> LedgerNote:
+    stream, index = source["topic"], source["partition"]
+    return LedgerNote(
+        kind=source["kind"],
+        at_ms=source["at_ms"],
+        who=source["who"],
+        what=source["what"],
+        partition=None if index is None else Partition(stream, index),
+        stream=stream,
+        first=source["first"],
+        end=source["end"],
+    )
+
+
+def _what(one: LedgerRow | LedgerNote) -> str:
+    return f"the row of {one.partition}" if isinstance(one, LedgerRow) else f"a note of the kind {one.kind}"

@@ -11,6 +11,7 @@ from prismlib.plugin.hookspecs import BuildContext, StageSpec, StoreSpec, hookim
 
 if TYPE_CHECKING:
     from prism_elasticsearch.administration import ElasticsearchAdministration
+    from prism_elasticsearch.ledger import ElasticsearchLedgerStore
     from prism_elasticsearch.sink import ElasticsearchSink
 
 
@@ -43,6 +44,16 @@ def _administration(config: ElasticsearchConfig, context: BuildContext) -> Elast
     return ElasticsearchAdministration(connect(config, context.base), config)
 
 
+def _ledger(config: ElasticsearchConfig, context: BuildContext) -> ElasticsearchLedgerStore:
+    try:
+        from prism_elasticsearch.connection import connect  # noqa: PLC0415  # as above
+        from prism_elasticsearch.ledger import ElasticsearchLedgerStore  # noqa: PLC0415  # as above
+    except ImportError as error:
+        raise _not_installed(error) from error
+    connection = connect(config, context.base)
+    return ElasticsearchLedgerStore(connection, config.alias, pipeline=context.pipeline, index=config.ledger_index)
+
+
 def _not_installed(error: ImportError) -> ConfigError:
     return ConfigError(f'type = "elasticsearch" needs {error.name}: install prism-pipeline[elasticsearch]')
 
@@ -55,5 +66,8 @@ def prism_stages() -> Iterable[StageSpec]:
 
 @hookimpl
 def prism_stores() -> Iterable[StoreSpec]:
-    """What ``prism setup`` and ``prism check`` do on the cluster."""
-    return [StoreSpec("administration", "elasticsearch", _administration)]
+    """What ``prism setup`` and ``prism check`` do on the cluster, and the ledger for commands."""
+    return [
+        StoreSpec("administration", "elasticsearch", _administration),
+        StoreSpec("ledger", "elasticsearch", _ledger),
+    ]

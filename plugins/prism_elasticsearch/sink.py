@@ -15,8 +15,8 @@ from prism_elasticsearch.conflicts import ConflictJudge
 from prism_elasticsearch.connection import Connection, check_version, for_commands
 from prism_elasticsearch.generations import Generation, look_up, require_write_index
 from prism_elasticsearch.ledger import Ledger
-from prismlib.errors import ConfigError, FatalError
-from prismlib.records import Documents, LedgerRow, Partition, WriteResult
+from prismlib.errors import FatalError
+from prismlib.records import Documents, LedgerNote, LedgerRow, Partition, WriteResult
 from prismlib.stages import WritePolicy
 
 
@@ -54,7 +54,6 @@ class ElasticsearchSink:
         self._alias = alias
         self._conflicts = ConflictJudge(connection)
         self._ledger = Ledger(connection, ledger_index, pipeline)
-        self._ledger_index = ledger_index
         self._origin_topic = origin_topic
         self._path = f"/{alias}/_bulk?require_alias=true&filter_path=errors,items.*.status,items.*.error"
         self._generation: Generation | None = None
@@ -66,11 +65,7 @@ class ElasticsearchSink:
         with for_commands():
             check_version(self._connection)
             self._generation = require_write_index(self._connection, self._alias)
-            if not self._ledger.exists():
-                raise ConfigError(
-                    f"the ledger index {self._ledger_index!r} does not exist on {self._connection.name}; create it with "
-                    f"`prism setup PIPELINE.toml --yes`"
-                )
+            self._ledger.require()
 
     def write(self, documents: Documents) -> WriteResult:
         """One bulk request, or more where the server takes a smaller one only. Raises RetryableError, FatalError."""
@@ -138,8 +133,8 @@ class ElasticsearchSink:
         """Rows of the generation behind the alias. Raises RetryableError, DataLossError, ConfigError."""
         return self._ledger.load(partitions, self._current())
 
-    def save_ledger(self, rows: Sequence[LedgerRow]) -> None:
-        """Store rows for the generation that was written.
+    def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
+        """Store notes, and rows for the generation that was written.
 
         Raises:
             RetryableError: not stored now.
@@ -154,7 +149,11 @@ class ElasticsearchSink:
                 f"the alias {self._alias!r} moved from {written.index} ({written.uuid}) to {target} while this worker was "
                 f"writing; start the worker again, so that it goes on from that generation's own ledger rows"
             )
-        self._ledger.save(rows, written)
+        self._ledger.save(rows, written, notes)
+
+    def load_notes(self) -> Sequence[LedgerNote]:
+        """Notes of the pipeline, whatever the generation. Raises RetryableError, FatalError."""
+        return self._ledger.load_notes()
 
     def _current(self) -> Generation:
         if self._generation is None:

@@ -13,6 +13,9 @@ from prism_elasticsearch.ledger import MAPPINGS as LEDGER_MAPPINGS
 
 MADE_BY = {"made_by": "prism"}
 
+FIRST_LEDGER_FIELDS = frozenset({"pipeline", "topic", "partition", "generation", "index_uuid", "next_offset"})
+"""Of every ledger index that any version of Prism has made."""
+
 _SCALARS = ["string", "long", "double", "boolean", "date"]
 _KEYWORD = {"type": "keyword", "ignore_above": 1024}
 

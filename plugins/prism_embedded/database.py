@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import logging
 import os
 import sqlite3
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from prism_embedded.schema import APPLICATION_ID, PAGE_SIZE, STATEMENTS, VERSION
+from prism_embedded.schema import APPLICATION_ID, MIGRATIONS, PAGE_SIZE, STATEMENTS, VERSION
 from prismlib.errors import ConfigError, FatalError, RetryableError, StageContractError, UnreachableError
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class Database:
     # --- opening -------------------------------------------------------------------------------------------------------
 
     def open(self, *, create: bool = False) -> None:
-        """Connect, and make sure that the file is one of ours. Opening again does nothing.
+        """Connect, and make sure that the file is one of ours; an older one gets what is new. Opening again does nothing.
 
         Args:
             create: make folder and file where they are missing.
@@ -130,10 +131,11 @@ class Database:
             check_same_thread=False,
         )
         try:
-            if not _is_ours(connection, self.path):
-                if not create:
-                    raise ConfigError(f"the embedded storage {self.path} is empty; create it with {SETUP}")
-                _create_tables(connection, self.path)
+            version = _version(connection, self.path)
+            if not version and not create:
+                raise ConfigError(f"the embedded storage {self.path} is empty; create it with {SETUP}")
+            if version < VERSION:
+                _bring_up_to_date(connection, self.path)
             self._write_ahead(connection)
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA wal_autocheckpoint = 0")
@@ -294,13 +296,13 @@ def _code(error: sqlite3.Error) -> int | None:
     return None if code is None else code & 0xFF
 
 
-def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
-    """False for an empty file. Raises ConfigError for somebody else's, or a newer one."""
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    """Of its tables; 0 for an empty file. Raises ConfigError for somebody else's, or a newer one."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if not application and not version and not tables:
-        return False
+        return 0
     if application != APPLICATION_ID:
         raise ConfigError(
             f"{path} is a database of another program, which Prism leaves alone; name another folder in [storage] path of"
@@ -311,18 +313,19 @@ def _is_ours(connection: sqlite3.Connection, path: Path) -> bool:
             f"{path} was written by a newer version of Prism (schema {version}, this one knows {VERSION}); update Prism, or"
             " name another folder in [storage] path of prism.toml"
         )
-    return True
+    return version
 
 
-def _create_tables(connection: sqlite3.Connection, path: Path) -> None:
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if not _is_ours(connection, path):  # another process was faster
-            for statement in STATEMENTS:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {VERSION}")
+        version = _version(connection, path)  # asked again: another process may have been faster
+        steps = [MIGRATIONS[older] for older in range(version, VERSION)] if version else [STATEMENTS]
+        for statement in itertools.chain.from_iterable(steps):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

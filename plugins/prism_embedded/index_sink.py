@@ -14,7 +14,7 @@ from prism_embedded.bodies import prepare
 from prism_embedded.database import BUSY_SECONDS, SETUP, Database, announce
 from prism_embedded.indices import Index
 from prismlib.errors import ConfigError, FatalError, RetryableError, StageContractError, UnreachableError
-from prismlib.records import Documents, LedgerRow, Partition, WriteResult
+from prismlib.records import Documents, LedgerNote, LedgerRow, Partition, WriteResult
 from prismlib.stages import WritePolicy
 
 
@@ -87,12 +87,18 @@ class EmbeddedIndexSink:
         with self._database.snapshot() as connection:
             return ledger.load(connection, self._pipeline, self._index(connection).number, partitions)
 
-    def save_ledger(self, rows: Sequence[LedgerRow]) -> None:
-        """Store rows for the index that was written."""
+    def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
+        """Store them for the index that was written."""
         with self._database.transaction() as connection:
             index = self._index(connection)
             ledger.require_no_other_owner(connection, self._pipeline, self._worker, rows)
             ledger.save(connection, self._pipeline, index.number, rows)
+            ledger.save_notes(connection, self._pipeline, notes)
+
+    def load_notes(self) -> Sequence[LedgerNote]:
+        """Notes of this pipeline."""
+        with self._database.snapshot() as connection:
+            return ledger.load_notes(connection, self._pipeline)
 
     def _index(self, connection: sqlite3.Connection) -> Index:
         """The index that was opened.

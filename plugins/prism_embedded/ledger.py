@@ -11,17 +11,18 @@ from collections.abc import Sequence
 from typing import Final
 
 from prismlib.errors import RetryableError
-from prismlib.records import LedgerRow, Partition
+from prismlib.records import LedgerNote, LedgerRow, Partition
 
 STREAM: Final = 0
 
 _SAVE: Final = """
     INSERT INTO ledger (pipeline, generation, topic, partition, next_offset, epoch, topic_id, timestamp_ms, ledger_epoch,
-                        written_ms)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                        written_ms, schema_id, mapping)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET
         next_offset = excluded.next_offset, epoch = excluded.epoch, topic_id = excluded.topic_id,
-        timestamp_ms = excluded.timestamp_ms, ledger_epoch = excluded.ledger_epoch, written_ms = excluded.written_ms
+        timestamp_ms = excluded.timestamp_ms, ledger_epoch = excluded.ledger_epoch, written_ms = excluded.written_ms,
+        schema_id = excluded.schema_id, mapping = excluded.mapping
     WHERE (excluded.ledger_epoch, excluded.next_offset) >= (ledger.ledger_epoch, ledger.next_offset)
 """
 
@@ -33,8 +34,8 @@ def load(
     rows = {}
     for partition in partitions:
         found = connection.execute(
-            "SELECT next_offset, epoch, topic_id, timestamp_ms, ledger_epoch, written_ms FROM ledger"
-            " WHERE pipeline = ? AND generation = ? AND topic = ? AND partition = ?",
+            "SELECT next_offset, epoch, topic_id, timestamp_ms, ledger_epoch, written_ms, schema_id, mapping"
+            " FROM ledger WHERE pipeline = ? AND generation = ? AND topic = ? AND partition = ?",
             (pipeline, generation, partition.stream, partition.index),
         ).fetchone()
         if found is not None:
@@ -58,8 +59,46 @@ def save(connection: sqlite3.Connection, pipeline: str, generation: int, rows: S
                 row.timestamp_ms,
                 row.ledger_epoch,
                 row.written_ms,
+                row.schema_id,
+                row.mapping,
             )
             for row in rows
+        ],
+    )
+
+
+def load_notes(connection: sqlite3.Connection, pipeline: str) -> list[LedgerNote]:
+    """Every note of the pipeline, oldest first."""
+    found = connection.execute(
+        "SELECT kind, at_ms, who, what, topic, partition, first_offset, end_offset FROM notes"
+        " WHERE pipeline = ? ORDER BY id",
+        (pipeline,),
+    )
+    return [
+        LedgerNote(kind, at_ms, who, what, None if index is None else Partition(topic, index), topic, first, end)
+        for kind, at_ms, who, what, topic, index, first, end in found
+    ]
+
+
+def save_notes(connection: sqlite3.Connection, pipeline: str, notes: Sequence[LedgerNote]) -> None:
+    """Store notes; one that is there already stays as it is."""
+    connection.executemany(
+        "INSERT INTO notes (pipeline, id, kind, at_ms, who, what, topic, partition, first_offset, end_offset)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        [
+            (
+                pipeline,
+                note.id,
+                note.kind,
+                note.at_ms,
+                note.who,
+                note.what,
+                note.stream,
+                None if note.partition is None else note.partition.index,
+                note.first,
+                note.end,
+            )
+            for note in notes
         ],
     )
 

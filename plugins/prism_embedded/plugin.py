@@ -11,7 +11,9 @@ from prismlib.plugin.hookspecs import BuildContext, StageSpec, StoreSpec, hookim
 if TYPE_CHECKING:
     from prism_embedded.administration import EmbeddedAdministration
     from prism_embedded.dead_letters import EmbeddedDeadLetters
+    from prism_embedded.group_offsets import EmbeddedGroupOffsets
     from prism_embedded.index_sink import EmbeddedIndexSink
+    from prism_embedded.ledger_store import EmbeddedLedgerStore
     from prism_embedded.reader import EmbeddedReader
     from prism_embedded.source import EmbeddedSource
     from prism_embedded.topic_sink import EmbeddedTopicSink
@@ -83,6 +85,22 @@ def _reader(config: EmbeddedSourceConfig, context: BuildContext) -> EmbeddedRead
     return EmbeddedReader(file_in(context.storage))
 
 
+def _group(config: EmbeddedSourceConfig, context: BuildContext) -> EmbeddedGroupOffsets:
+    from prism_embedded.database import file_in  # noqa: PLC0415  # as above
+    from prism_embedded.group_offsets import EmbeddedGroupOffsets  # noqa: PLC0415  # as above
+
+    return EmbeddedGroupOffsets(
+        file_in(context.storage), group=context.pipeline, session_timeout=config.session_timeout
+    )
+
+
+def _ledger(config: EmbeddedSinkConfig, context: BuildContext) -> EmbeddedLedgerStore:
+    from prism_embedded.database import file_in  # noqa: PLC0415  # as above
+    from prism_embedded.ledger_store import EmbeddedLedgerStore  # noqa: PLC0415  # as above
+
+    return EmbeddedLedgerStore(file_in(context.storage), pipeline=context.pipeline, alias=config.alias)
+
+
 @hookimpl
 def prism_stages() -> Iterable[StageSpec]:
     """Source and sink ``embedded``."""
@@ -96,9 +114,11 @@ def prism_stages() -> Iterable[StageSpec]:
 
 @hookimpl
 def prism_stores() -> Iterable[StoreSpec]:
-    """Dead letters, setup and preflight, and a reader."""
+    """Dead letters, setup and preflight, a reader, and offsets for commands."""
     return [
         StoreSpec("dead_letters", "embedded", _dead_letters),
         StoreSpec("administration", "embedded", _administration),
         StoreSpec("reader", "embedded", _reader),
+        StoreSpec("group", "embedded", _group),
+        StoreSpec("ledger", "embedded", _ledger),
     ]

@@ -17,7 +17,7 @@ from prism_embedded import group, ledger, topics
 from prism_embedded.database import BUSY_SECONDS, SETUP, Database, announce
 from prism_embedded.group import Member
 from prismlib.errors import ConfigError, FatalError, FencedError, RetryableError, StageContractError, UnreachableError
-from prismlib.records import Documents, LedgerRow, Partition, WriteResult
+from prismlib.records import Documents, LedgerNote, LedgerRow, Partition, WriteResult
 from prismlib.stages import WritePolicy
 
 
@@ -137,12 +137,18 @@ class EmbeddedTopicSink:
         with self._database.snapshot() as connection:
             return ledger.load(connection, self._pipeline, ledger.STREAM, partitions)
 
-    def save_ledger(self, rows: Sequence[LedgerRow]) -> None:
-        """Store rows at once, whether or not a transaction is open."""
+    def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
+        """Store them at once, whether or not a transaction is open."""
         with self._database.transaction() as connection:
             self._require_claim(connection)
             ledger.require_no_other_owner(connection, self._pipeline, self._worker, rows)
             ledger.save(connection, self._pipeline, ledger.STREAM, rows)
+            ledger.save_notes(connection, self._pipeline, notes)
+
+    def load_notes(self) -> Sequence[LedgerNote]:
+        """Notes of this pipeline."""
+        with self._database.snapshot() as connection:
+            return ledger.load_notes(connection, self._pipeline)
 
     def _require_claim(self, connection: sqlite3.Connection) -> None:
         row = connection.execute(

@@ -207,6 +207,15 @@ def horizons(connection: sqlite3.Connection, topics: Mapping[str, Topic]) -> dic
     return found
 
 
+def timestamp_from(connection: sqlite3.Connection, number: int, offset: int) -> int:
+    """When the first record of a partition at or after an offset was written; -1 where there is none."""
+    start, end = _range(number)
+    row = connection.execute(
+        "SELECT timestamp_ms FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT 1", (start | offset, end)
+    ).fetchone()
+    return -1 if row is None else int(row[0])
+
+
 def first_since(connection: sqlite3.Connection, number: int, timestamp_ms: int) -> int:
     """The first offset of a partition whose record was written at or after a time; its end where there is none.
 

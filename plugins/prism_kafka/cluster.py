@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -23,7 +24,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # all public,
 )
 
 from prism_kafka.config import Options
-from prism_kafka.failures import FORBIDDEN, TRANSIENT, UNKNOWN_TOPIC, BrokerLog, kafka_error
+from prism_kafka.failures import FORBIDDEN, NOT_MEMBER, TRANSIENT, UNKNOWN_TOPIC, BrokerLog, kafka_error
 from prism_kafka.settings import admin_settings
 from prismlib.errors import ConfigError, FatalError, UnreachableError
 from prismlib.records import Partition
@@ -196,14 +197,7 @@ class Cluster:
         wanted = {TopicPartition(p.stream, p.index): spec for p in partitions}
         if not wanted:
             return {}
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while True:
-            try:
-                return self._listed(wanted, level)
-            except UnreachableError:  # a broker that has just started does not know its leaders' epochs yet
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.1)
+        return self._again(lambda: self._listed(wanted, level))
 
     def _listed(
         self, wanted: Mapping[TopicPartition, OffsetSpec], level: IsolationLevel
@@ -219,6 +213,42 @@ class Cluster:
         """How many brokers the cluster has."""
         answer = self._ask("describe the cluster", self._admin.describe_cluster(request_timeout=ANSWER_SECONDS))
         return len(answer.nodes)
+
+    def members(self, group: str) -> Sequence[Any]:
+        """Those of a consumer group, as the client describes them; none of a group that does not exist."""
+        return self._again(lambda: self._described(group))
+
+    def _described(self, group: str) -> Sequence[Any]:
+        future = self._admin.describe_consumer_groups([group], request_timeout=ANSWER_SECONDS)[group]
+        try:
+            members: Sequence[Any] = self._result(future).members
+        except KafkaException as error:
+            if kafka_error(error).code() == KafkaError.GROUP_ID_NOT_FOUND:
+                return ()
+            self._refuse(f"describe group {group}", kafka_error(error), error)
+        return members
+
+    def alter_offsets(self, group: str, next_offsets: Mapping[Partition, int]) -> None:
+        """Commit offsets for a group without members; while there is one, the broker refuses, and nothing is changed."""
+        if next_offsets:
+            self._again(lambda: self._alter(group, next_offsets))
+
+    def _alter(self, group: str, next_offsets: Mapping[Partition, int]) -> None:
+        places = [TopicPartition(p.stream, p.index, offset) for p, offset in next_offsets.items()]
+        request = [ConsumerGroupTopicPartitions(group, places)]
+        future = self._admin.alter_consumer_group_offsets(request, request_timeout=ANSWER_SECONDS)[group]
+        answer = self._ask(f"move the offsets of group {group}", future)
+        for place in answer.topic_partitions:  # the future of a refusal does not raise
+            if place.error is None:
+                continue
+            if place.error.code() in NOT_MEMBER:
+                raise FatalError(
+                    f"the broker does not move the offsets of group {group} while it has a member ({place.error.str()});"
+                    " stop all workers of the pipeline and try again"
+                )
+            if place.error.code() in TRANSIENT:
+                raise self._unreachable(place.error)
+            self._refuse(f"move the offset of group {group} in {place.topic}[{place.partition}]", place.error, None)
 
     def create_topic(self, name: str, partitions: int, replicas: int, settings: Mapping[str, str]) -> None:
         """Create a topic.
@@ -241,6 +271,17 @@ class Cluster:
                     f"topic {name} was created on {self.servers}, and the brokers do not show it yet"
                 )
             time.sleep(0.05)
+
+    def _again(self, ask: Callable[[], T]) -> T:
+        """Ask until there is an answer: a broker that has just started knows neither its leaders' epochs nor its groups yet."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return ask()
+            except UnreachableError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def _ask(self, what: str, future: Future[Any]) -> Any:
         try:

@@ -1,6 +1,7 @@
 """The ledger topic ``prism.ledger.PIPELINE``: compacted, one partition.
 
     key flights[3]       {"topic": "flights", "partition": 3, "next_offset": 1041, ...}     one row of the ledger
+    key note/170...-9f0c {"kind": "reset", "who": "ada@host", "what": "...", ...}           something to remember for good
     key worker/1         {"claim": "9f0c..."}                                               who is worker 1 now
 
 Rows are written inside the sink's transactions, or by :meth:`LedgerTopic.save` at a first assignment. A claim is written
@@ -23,11 +24,12 @@ from prism_kafka.failures import TRANSIENT, BrokerLog, kafka_error
 from prism_kafka.offsets import HANGING
 from prism_kafka.settings import producer_settings, reader_settings
 from prismlib.errors import FatalError, FencedError, RetryableError, UnreachableError
-from prismlib.records import LedgerRow, Partition
+from prismlib.records import LedgerNote, LedgerRow, Partition
 
 STABLE_SECONDS: Final = 75.0
 _READ_SECONDS: Final = 60.0
 _WRITE_SECONDS: Final = 30.0
+_NOTE: Final = b"note/"
 
 
 def ledger_topic(pipeline: str) -> str:
@@ -52,6 +54,23 @@ def row_value(row: LedgerRow) -> bytes:
             "timestamp_ms": row.timestamp_ms,
             "ledger_epoch": row.ledger_epoch,
             "written_ms": row.written_ms,
+            "schema_id": row.schema_id,
+            "mapping": row.mapping,
+        }
+    )
+
+
+def _note_value(note: LedgerNote) -> bytes:
+    return orjson.dumps(
+        {
+            "kind": note.kind,
+            "at_ms": note.at_ms,
+            "who": note.who,
+            "what": note.what,
+            "topic": note.stream,
+            "partition": None if note.partition is None else note.partition.index,
+            "first": note.first,
+            "end": note.end,
         }
     )
 
@@ -71,27 +90,28 @@ def _age(row: LedgerRow) -> tuple[int, int]:
 
 
 class LedgerTopic:
-    """Reads and writes one pipeline's ledger for one worker."""
+    """Reads and writes one pipeline's ledger for one worker, or for a command, which claims no name."""
 
-    def __init__(self, cluster: Cluster, options: Options, *, pipeline: str, worker: str) -> None:
-        """Nothing is connected yet."""
+    def __init__(self, cluster: Cluster, options: Options, *, pipeline: str, worker: str | None) -> None:
+        """Nothing is connected yet; ``worker`` is None for a command."""
         self.topic = ledger_topic(pipeline)
         self._cluster = cluster
         self._reader = reader_settings(cluster.servers, options, group=f"prism.ledger.{pipeline}")
         # Not idempotent: the first record of such a producer waits 0.5 s, and a row written twice is the same row.
-        client = f"prism-{pipeline}-{worker}-ledger"
+        client = f"prism-{pipeline}-{worker or '_ledger'}-ledger"
         self._writer = producer_settings(cluster.servers, options, client=client, limits=[]) | {
             "enable.idempotence": "false",
             "acks": "all",
             "max.in.flight.requests.per.connection": 1,
             "linger.ms": 0,
         }
-        self._worker = f"worker/{worker}".encode()
+        self._worker = None if worker is None else f"worker/{worker}".encode()
         self._claim = uuid.uuid4().hex
 
     def claim(self) -> None:
         """Become the worker of this name, and fence whoever was it before. Raises RetryableError."""
-        self._write([(self._worker, orjson.dumps({"claim": self._claim}))])
+        if self._worker is not None:
+            self._write([(self._worker, orjson.dumps({"claim": self._claim}))])
 
     def is_ours(self) -> bool:
         """Whether nobody has become this worker since. Raises RetryableError."""
@@ -106,19 +126,28 @@ class LedgerTopic:
         rows = newest(self._rows(self._read()))
         return {p: rows[p] for p in partitions if p in rows}
 
-    def save(self, rows: Sequence[LedgerRow]) -> None:
-        """Write rows outside any transaction, but for stale ones. Raises RetryableError, FencedError."""
+    def load_notes(self) -> list[LedgerNote]:
+        """Every note, oldest first. Raises RetryableError."""
+        # By key, because a note that was saved twice may not be compacted yet.
+        notes = {key: value for key, value in self._read() if key.startswith(_NOTE)}
+        return [_note(self.topic, key, notes[key]) for key in sorted(notes)]
+
+    def save(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
+        """Write notes and rows outside any transaction, but for stale rows. Raises RetryableError, FencedError."""
         records = list(self._read())
-        if not self._holder([value for key, value in records if key == self._worker]):
+        if self._worker is not None and not self._holder([value for key, value in records if key == self._worker]):
             raise FencedError(f"another process has become {self._worker.decode()} of the ledger {self.topic}")
         known = newest(self._rows(records))
         fresh = [row for row in rows if row.partition not in known or _age(row) >= _age(known[row.partition])]
-        if fresh:
-            self._write([(row_key(row), row_value(row)) for row in fresh])
+        # Notes first: what was noted and then not done is found out and done again; what was done and not noted is not.
+        wanted = [(_NOTE + note.id.encode(), _note_value(note)) for note in notes]
+        wanted += [(row_key(row), row_value(row)) for row in fresh]
+        if wanted:
+            self._write(wanted)
 
     def _rows(self, records: Iterable[tuple[bytes, bytes]]) -> Iterator[LedgerRow]:
         for key, value in records:
-            if key.startswith(b"worker/") or not value:
+            if key.startswith((b"worker/", _NOTE)) or not value:
                 continue
             yield _row(self.topic, key, value)
 
@@ -189,6 +218,36 @@ class LedgerTopic:
         raise RetryableError(f"the ledger {self.topic} could not be read in {_READ_SECONDS:.0f} s")
 
 
+class KafkaLedgerStore:
+    """See :class:`prismlib.plugin.hookspecs.LedgerStore`."""
+
+    def __init__(self, servers: str, options: Options, *, pipeline: str) -> None:
+        """Nothing is connected yet. Raises ConfigError when librdkafka refuses an option."""
+        self._pipeline = pipeline
+        self._cluster = Cluster(servers, options, client=f"prism-{pipeline}-_ledger")
+        self._topic = LedgerTopic(self._cluster, options, pipeline=pipeline, worker=None)
+
+    def open(self) -> None:
+        """Look whether the ledger topic is there. Raises ConfigError, UnreachableError."""
+        self._cluster.connect()
+        self._cluster.limits([self._topic.topic], pipeline=self._pipeline)
+
+    def load_ledger(self, partitions: Sequence[Partition]) -> Mapping[Partition, LedgerRow]:
+        """Read the ledger topic."""
+        return self._topic.load(partitions)
+
+    def load_notes(self) -> Sequence[LedgerNote]:
+        """Read the ledger topic."""
+        return self._topic.load_notes()
+
+    def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
+        """Write to the ledger topic."""
+        self._topic.save(rows, notes)
+
+    def close(self) -> None:
+        """Nothing is held between calls."""
+
+
 def _pass_transient(topic: str, error: KafkaError) -> None:
     if error.code() not in TRANSIENT:
         raise FatalError(f"the ledger {topic} cannot be read: {error.str()}")
@@ -205,8 +264,32 @@ def _row(topic: str, key: bytes, value: bytes) -> LedgerRow:
             timestamp_ms=int(found["timestamp_ms"]),
             ledger_epoch=int(found["ledger_epoch"]),
             written_ms=int(found["written_ms"]),
+            schema_id=int(found.get("schema_id", -1)),
+            mapping=str(found.get("mapping", "")),
         )
     except (ValueError, KeyError, TypeError) as error:
-        raise FatalError(
-            f"the ledger {topic} holds a record that is no row of a ledger, key {key!r}; nothing but Prism may write there"
-        ) from error
+        raise _foreign(topic, key) from error
+
+
+def _note(topic: str, key: bytes, value: bytes) -> LedgerNote:
+    try:
+        found: Mapping[str, Any] = orjson.loads(value)
+        stream, index = str(found["topic"]), found["partition"]
+        return LedgerNote(
+            kind=found["kind"],
+            at_ms=int(found["at_ms"]),
+            who=str(found["who"]),
+            what=str(found["what"]),
+            partition=None if index is None else Partition(stream, int(index)),
+            stream=stream,
+            first=int(found["first"]),
+            end=int(found["end"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise _foreign(topic, key) from error
+
+
+def _foreign(topic: str, key: bytes) -> FatalError:
+    return FatalError(
+        f"the ledger {topic} holds a record that is no row of a ledger, key {key!r}; nothing but Prism may write there"
+    )

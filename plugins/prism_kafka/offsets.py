@@ -1,16 +1,18 @@
-"""What a consumer's group has committed, asked so that a transaction in doubt is never taken for 'nothing'."""
+"""What a group has committed, asked so that a transaction in doubt is never taken for 'nothing'; what partitions hold."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from prism_kafka.cluster import Cluster
 from prism_kafka.failures import FORBIDDEN, kafka_error
-from prismlib.errors import FatalError, RetryableError
+from prismlib.errors import FatalError, RetryableError, UnreachableError
 from prismlib.records import Partition
-from prismlib.stages import Committed
+from prismlib.stages import Committed, Horizon
 
 PATIENCE: Final = 30.0
 """Seconds; a broker looks for transactions that timed out every ten."""
@@ -56,3 +58,32 @@ def committed(
             )
         offsets[Partition(place.topic, place.partition)] = Committed(place.offset if place.offset >= 0 else None)
     return offsets
+
+
+def horizons(cluster: Cluster, partitions: Sequence[Partition]) -> Mapping[Partition, Horizon]:
+    """Ask the leaders of the partitions, and for the ids of the topics. Raises RetryableError, FatalError."""
+    with retryable():
+        topics = cluster.topics({p.stream for p in partitions})
+        missing = sorted(name for name, topic in topics.items() if topic is None)
+        if missing:
+            raise FatalError(f"no topic {', '.join(missing)} on {cluster.servers}: it was deleted")
+        starts, ends = cluster.starts(partitions), cluster.ends(partitions)
+        oldest = cluster.first_since(partitions, 0)
+    ids = {name: topic.id for name, topic in topics.items() if topic is not None}
+    return {p: Horizon(starts[p], ends[p], ids[p.stream], oldest[p][1]) for p in partitions}
+
+
+def offsets_at(cluster: Cluster, partitions: Sequence[Partition], timestamp_ms: int) -> Mapping[Partition, int]:
+    """The first offset at or after a time, the end where there is none. Raises RetryableError, FatalError."""
+    with retryable():
+        found, ends = cluster.first_since(partitions, timestamp_ms), cluster.ends(partitions)
+    return {p: found[p][0] if found[p][0] >= 0 else ends[p] for p in partitions}
+
+
+@contextmanager
+def retryable() -> Generator[None]:
+    """While records flow, a broker that is away is waited for."""
+    try:
+        yield
+    except UnreachableError as error:
+        raise RetryableError(str(error)) from error

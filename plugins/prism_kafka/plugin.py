@@ -12,6 +12,8 @@ from prismlib.plugin.hookspecs import BuildContext, StageSpec, StoreSpec, hookim
 if TYPE_CHECKING:
     from prism_kafka.administration import KafkaAdministration
     from prism_kafka.dead_letters import KafkaDeadLetters
+    from prism_kafka.group import KafkaGroup
+    from prism_kafka.ledger import KafkaLedgerStore
     from prism_kafka.reader import KafkaReader
     from prism_kafka.sink import KafkaSink
     from prism_kafka.source import KafkaSource
@@ -82,6 +84,22 @@ def _reader(config: KafkaSourceConfig, context: BuildContext) -> KafkaReader:
     return KafkaReader(config.servers, config.options, client=f"prism-{context.pipeline}-{context.worker}-reader")
 
 
+def _group(config: KafkaSourceConfig, context: BuildContext) -> KafkaGroup:
+    try:
+        from prism_kafka.group import KafkaGroup  # noqa: PLC0415  # as above
+    except ImportError as error:
+        raise _not_installed(error) from error
+    return KafkaGroup(config.servers, config.options, group=context.pipeline)
+
+
+def _ledger(config: KafkaSinkConfig, context: BuildContext) -> KafkaLedgerStore:
+    try:
+        from prism_kafka.ledger import KafkaLedgerStore  # noqa: PLC0415  # as above
+    except ImportError as error:
+        raise _not_installed(error) from error
+    return KafkaLedgerStore(_servers(config), config.options or {}, pipeline=context.pipeline)
+
+
 def _servers(config: KafkaSourceConfig | KafkaSinkConfig) -> str:
     if config.servers is None:
         raise ConfigError("the key 'servers' is missing, and the source is not on Kafka either, to take it from")
@@ -103,9 +121,11 @@ def prism_stages() -> Iterable[StageSpec]:
 
 @hookimpl
 def prism_stores() -> Iterable[StoreSpec]:
-    """Dead letters beside other sinks, what ``prism setup`` and ``prism check`` do, and reading without a group."""
+    """Dead letters beside other sinks, what ``prism setup`` and ``prism check`` do, and what commands look at and move."""
     return [
         StoreSpec("dead_letters", "kafka", _dead_letters),
         StoreSpec("administration", "kafka", _administration),
         StoreSpec("reader", "kafka", _reader),
+        StoreSpec("group", "kafka", _group),
+        StoreSpec("ledger", "kafka", _ledger),
     ]

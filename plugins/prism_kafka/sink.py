@@ -29,7 +29,7 @@ from prismlib.errors import (
     UnreachableError,
     UnwritableError,
 )
-from prismlib.records import Documents, Headers, LedgerRow, Partition, WriteResult
+from prismlib.records import Documents, Headers, LedgerNote, LedgerRow, Partition, WriteResult
 from prismlib.stages import WritePolicy
 
 log = logging.getLogger(__name__)
@@ -206,9 +206,13 @@ class KafkaSink:
         """Read the ledger topic."""
         return self._ledger.load(partitions)
 
-    def save_ledger(self, rows: Sequence[LedgerRow]) -> None:
+    def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
         """Write to the ledger topic at once, whether or not a transaction is open."""
-        self._ledger.save(rows)
+        self._ledger.save(rows, notes)
+
+    def load_notes(self) -> Sequence[LedgerNote]:
+        """Read the ledger topic."""
+        return self._ledger.load_notes()
 
     def close(self) -> None:
         """Abort what is open and let go."""

@@ -14,8 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -34,7 +33,7 @@ from prism_kafka.failures import (
     client_logger,
     kafka_error,
 )
-from prism_kafka.offsets import committed
+from prism_kafka.offsets import committed, horizons, offsets_at
 from prism_kafka.settings import consumer_settings, rebalances_incrementally
 from prismlib.errors import ConfigError, DataLossError, FatalError, FencedError, RetryableError, UnreachableError
 from prismlib.records import Partition, RecordBatch
@@ -310,21 +309,11 @@ class KafkaSource:
 
     def horizons(self, partitions: Sequence[Partition]) -> Mapping[Partition, Horizon]:
         """Ask the leaders of the partitions, and for the ids of the topics."""
-        with _retryable():
-            topics = self._cluster.topics({p.stream for p in partitions})
-            missing = sorted(name for name, topic in topics.items() if topic is None)
-            if missing:
-                raise FatalError(f"no topic {', '.join(missing)} on {self._cluster.servers}: it was deleted")
-            starts, ends = self._cluster.starts(partitions), self._cluster.ends(partitions)
-            oldest = self._cluster.first_since(partitions, 0)
-        ids = {name: topic.id for name, topic in topics.items() if topic is not None}
-        return {p: Horizon(starts[p], ends[p], ids[p.stream], oldest[p][1]) for p in partitions}
+        return horizons(self._cluster, partitions)
 
     def offsets_at(self, partitions: Sequence[Partition], timestamp_ms: int) -> Mapping[Partition, int]:
         """Ask the leaders of the partitions."""
-        with _retryable():
-            found, ends = self._cluster.first_since(partitions, timestamp_ms), self._cluster.ends(partitions)
-        return {p: found[p][0] if found[p][0] >= 0 else ends[p] for p in partitions}
+        return offsets_at(self._cluster, partitions, timestamp_ms)
 
     # --- capabilities --------------------------------------------------------------------------------------------------
 
@@ -378,12 +367,3 @@ class KafkaSource:
 
 def _places(offsets: Mapping[Partition, int]) -> list[TopicPartition]:
     return [TopicPartition(p.stream, p.index, offset) for p, offset in offsets.items()]
-
-
-@contextmanager
-def _retryable() -> Generator[None]:
-    """While records flow, a broker that is away is waited for."""
-    try:
-        yield
-    except UnreachableError as error:
-        raise RetryableError(str(error)) from error

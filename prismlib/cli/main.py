@@ -19,6 +19,7 @@ COMMANDS = {
     "alerts": "prismlib.cli.alerts:alerts",
     "check": "prismlib.cli.check:check",
     "dead-letters": "prismlib.cli.dead_letters:dead_letters",
+    "offsets": "prismlib.cli.offsets:offsets",
     "plugins": "prismlib.cli.plugins:plugins",
     "run": "prismlib.cli.run:run",
     "schema": "prismlib.cli.schema:schema",

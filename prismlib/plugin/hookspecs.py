@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from prismlib.config.model import Model
     from prismlib.contracts.registry import Registry
-    from prismlib.records import Partition, RecordBatch
-    from prismlib.stages import FieldSet
+    from prismlib.records import LedgerNote, LedgerRow, Partition, RecordBatch
+    from prismlib.stages import Committed, FieldSet, Horizon
 
 GROUP = "prismlib"
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -27,7 +27,7 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 """Marks a plugin's function as an implementation of the hook of the same name."""
 
 StageKind: TypeAlias = Literal["source", "decoder", "normalizer", "encoder", "sink"]
-StoreKind: TypeAlias = Literal["dead_letters", "administration", "reader"]
+StoreKind: TypeAlias = Literal["dead_letters", "administration", "reader", "ledger", "group"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +106,8 @@ class StoreSpec:
         kind: ``dead_letters``: a Sink that is durable once ``flush`` returns, for pipelines whose own sink is not
             transactional, made from the source's configuration. ``administration``: an :class:`Administration`.
             ``reader``: a :class:`StreamReader` of what the source's servers hold, for looking at dead letters.
+            ``ledger``: a :class:`LedgerStore` of what a sink keeps beside its data, made from the sink's configuration.
+            ``group``: a :class:`GroupOffsets` of the source's servers.
         name: the ``type`` of the source or sink whose configuration the factory takes.
         factory: as in StageSpec.
     """
@@ -201,6 +203,77 @@ class StreamReader(Protocol):
         ...
 
 
+class LedgerStore(Protocol):
+    """The ledger that a sink keeps beside its data, for commands: it is no worker, claims no name and fences nobody.
+
+    Rows and notes are those of :class:`prismlib.stages.KeepsLedger`, and the clauses ``LED`` hold for them too.
+    """
+
+    def open(self) -> None:
+        """Connect. Raises ConfigError when the ledger does not exist, UnreachableError."""
+        ...
+
+    def load_ledger(self, partitions: Sequence[Partition]) -> Mapping[Partition, LedgerRow]:
+        """The newest row of each partition that has one. Raises RetryableError, FatalError."""
+        ...
+
+    def load_notes(self) -> Sequence[LedgerNote]:
+        """Every note of the pipeline, oldest first. Raises RetryableError, FatalError."""
+        ...
+
+    def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
+        """Store rows and notes durably. A stale row is passed over, a note never. Raises RetryableError, FatalError."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; may be called twice."""
+        ...
+
+
+class GroupOffsets(Protocol):
+    """The committed offsets of a pipeline's group, for commands: it is no member of the group.
+
+    Every method but ``open`` and ``close`` raises RetryableError when the servers cannot be reached, and FatalError when they
+    refuse.
+    """
+
+    def open(self) -> None:
+        """Connect. Raises ConfigError, UnreachableError."""
+        ...
+
+    def partitions(self, streams: Sequence[str]) -> Sequence[Partition]:
+        """All partitions of these streams, ascending; none of a stream that does not exist."""
+        ...
+
+    def members(self) -> Sequence[str]:
+        """Who is in the group now, each described for people. May take a session's time to tell the living from the dead."""
+        ...
+
+    def committed(self, partitions: Sequence[Partition]) -> Mapping[Partition, Committed]:
+        """As a source's: after waiting for transactions that hold the offsets."""
+        ...
+
+    def horizons(self, partitions: Sequence[Partition]) -> Mapping[Partition, Horizon]:
+        """As a source's: fresh from the servers."""
+        ...
+
+    def offsets_at(self, partitions: Sequence[Partition], timestamp_ms: int) -> Mapping[Partition, int]:
+        """The first offset written at or after the time; the end where there is none."""
+        ...
+
+    def timestamps(self, offsets: Mapping[Partition, int]) -> Mapping[Partition, int]:
+        """When the first record at or after each offset was written, ms since the epoch; -1 where there is none."""
+        ...
+
+    def alter(self, next_offsets: Mapping[Partition, int]) -> None:
+        """Commit these for the group. Raises FatalError, and changes nothing, while it has a live member."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; may be called twice."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class RegistrySpec:
     """A kind of schema registry, chosen by the scheme of ``[registry] url``.
@@ -228,7 +301,7 @@ def prism_stages() -> Iterable[StageSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def prism_stores() -> Iterable[StoreSpec]:  # type: ignore[empty-body]
-    """Dead letters, administration and readers for the sources and sinks of the same name."""
+    """What stands beside the sources and sinks of the same name: dead letters, administration, ledgers, groups."""
 
 
 @hookspec

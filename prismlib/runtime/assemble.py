@@ -17,7 +17,7 @@ from prismlib.errors import (
     ConfigError,
     PluginNotFoundError,
 )
-from prismlib.plugin.hookspecs import Administration, StreamReader
+from prismlib.plugin.hookspecs import Administration, GroupOffsets, LedgerStore, StreamReader
 from prismlib.plugin.manager import Plugins
 from prismlib.runtime.building import Builder
 from prismlib.runtime.given import NOTHING, GivenStages
@@ -239,6 +239,18 @@ def reader(
         ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
     """
     return Builder(plugins, resolved.config, RETRY_WORKER, registry, storage).reader(resolved.source)
+
+
+def offset_stores(
+    resolved: ResolvedPipeline, plugins: Plugins, *, registry: Registry | None, storage: Path | None = None
+) -> tuple[GroupOffsets, LedgerStore]:
+    """Build what shows and moves a pipeline's offsets: at the source's servers, and in the sink's ledger.
+
+    Raises:
+        ConfigError, PluginLoadError, StageContractError: as for :func:`assemble`.
+    """
+    builder = Builder(plugins, resolved.config, "_offsets", registry, storage)
+    return builder.group(resolved.source), builder.ledger(resolved.sink)
 
 
 def whole_decoder(

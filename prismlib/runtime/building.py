@@ -10,7 +10,15 @@ from prismlib.config.model import Model, validate
 from prismlib.config.pipeline import PipelineConfig
 from prismlib.contracts.registry import Registry
 from prismlib.errors import ConfigError, PluginLoadError, PluginNotFoundError, PrismError, UnknownFieldError
-from prismlib.plugin.hookspecs import BuildContext, StageSpec, StoreKind, StoreSpec, StreamReader
+from prismlib.plugin.hookspecs import (
+    BuildContext,
+    GroupOffsets,
+    LedgerStore,
+    StageSpec,
+    StoreKind,
+    StoreSpec,
+    StreamReader,
+)
 from prismlib.plugin.manager import Plugins
 from prismlib.runtime.given import NOTHING, GivenStages, check_stage
 from prismlib.runtime.inputs import Inputs
@@ -116,13 +124,21 @@ class Builder:
             "StreamReader", self._store("reader", source, "cannot read dead letters; read their topic by other means")
         )
 
-    def _store(self, kind: StoreKind, source: ResolvedStage, lacks: str) -> Any:
+    def group(self, source: ResolvedStage) -> GroupOffsets:
+        lacks = "offers nothing that looks at and moves the offsets of its groups; use the tools of its servers"
+        return cast("GroupOffsets", self._store("group", source, lacks))
+
+    def ledger(self, sink: ResolvedStage) -> LedgerStore:
+        lacks = "offers nothing that looks at its ledger, so that offsets can neither be compared nor moved"
+        return cast("LedgerStore", self._store("ledger", sink, lacks, role="sink"))
+
+    def _store(self, kind: StoreKind, stage: ResolvedStage, lacks: str, **context: Any) -> Any:
         try:
-            spec = self.plugins.store(kind, source.spec.name)
+            spec = self.plugins.store(kind, stage.spec.name)
         except PluginNotFoundError as error:
-            plugin = self.plugins.owner(source.spec)
-            raise PluginNotFoundError(f"{source.where}: the plugin {plugin} {lacks}") from error
-        return self.build(spec, source.settings, source.where)
+            plugin = self.plugins.owner(stage.spec)
+            raise PluginNotFoundError(f"{stage.where}: the plugin {plugin} {lacks}") from error
+        return self.build(spec, stage.settings, stage.where, **context)
 
     def build(self, spec: StageSpec | StoreSpec, settings: Model, where: str, **context: Any) -> Any:
         context = {"topics": self._config.topics, **self._context, **context}

@@ -19,6 +19,18 @@ METHODS: Mapping[StageKind | StoreKind, Sequence[str]] = {
     "dead_letters": ("open", "write", "flush", "close"),
     "administration": ("plan", "preflight", "close"),
     "reader": ("open", "partitions", "read", "close"),
+    "ledger": ("open", "load_ledger", "load_notes", "save_ledger", "close"),
+    "group": (
+        "open",
+        "partitions",
+        "members",
+        "committed",
+        "horizons",
+        "offsets_at",
+        "timestamps",
+        "alter",
+        "close",
+    ),
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from prismlib.records import Documents, LedgerRow, Partition, WriteResult
+from prismlib.records import Documents, LedgerNote, LedgerRow, Partition, WriteResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,9 @@ class Sink(Protocol):
     - ``TXN-05`` ``commit`` without offsets, member and rows commits the documents alone, and touches no group
     - ``LED-01`` a saved row is loaded again by a successor, the newest per partition
     - ``LED-02`` a row of an older ledger epoch or offset does not replace a newer one
+    - ``LED-03`` every saved note is loaded again by a successor, whole, oldest first
+    - ``LED-04`` a note that is saved again, as after an error, is there once
+    - ``LED-05`` a note is stored though the row that came with it is passed over
     """
 
     policy: WritePolicy
@@ -119,12 +122,21 @@ class Transactional(Protocol):
 
 @runtime_checkable
 class KeepsLedger(Protocol):
-    """Capability: the sink keeps ledger rows beside its data."""
+    """Capability: the sink keeps ledger rows, and notes about them, beside its data."""
 
     def load_ledger(self, partitions: Sequence[Partition]) -> Mapping[Partition, LedgerRow]:
         """The newest row of each partition that has one. Raises RetryableError."""
         ...
 
-    def save_ledger(self, rows: Sequence[LedgerRow]) -> None:
-        """Store rows durably, outside any transaction. A stale row is passed over. Raises RetryableError, FencedError."""
+    def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
+        """Store rows and notes durably, outside any transaction. A stale row is passed over, a note never.
+
+        Raises:
+            RetryableError: some of it may be stored; saving it all again does no harm.
+            FencedError: a successor took over.
+        """
+        ...
+
+    def load_notes(self) -> Sequence[LedgerNote]:
+        """Every note of the pipeline, oldest first. Raises RetryableError."""
         ...

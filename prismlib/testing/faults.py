@@ -17,7 +17,7 @@ from threading import Lock
 from typing import TypeVar
 
 from prismlib.errors import RetryableError, UnwritableError
-from prismlib.records import Documents, LedgerRow, Partition, RecordBatch, Retry, WriteResult
+from prismlib.records import Documents, LedgerNote, LedgerRow, Partition, RecordBatch, Retry, WriteResult
 from prismlib.stages.sink import KeepsLedger, Sink, Transactional, WritePolicy
 from prismlib.stages.source import AssignmentListener, Committed, Horizon, InGroup, Pausable, Seekable, Source
 
@@ -234,9 +234,13 @@ class _FaultyLedger(FaultySink):
         """Pass on, with faults."""
         return self.plan.around("load ledger", lambda: _ledger(self.sink).load_ledger(partitions))
 
-    def save_ledger(self, rows: Sequence[LedgerRow]) -> None:
+    def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
         """Pass on, with faults."""
-        self.plan.around("save ledger", lambda: _ledger(self.sink).save_ledger(rows))
+        self.plan.around("save ledger", lambda: _ledger(self.sink).save_ledger(rows, notes))
+
+    def load_notes(self) -> Sequence[LedgerNote]:
+        """Pass on, with faults."""
+        return self.plan.around("load notes", lambda: _ledger(self.sink).load_notes())
 
 
 class _FaultyTransactional(_FaultyLedger):

@@ -17,7 +17,7 @@ import copy
 import pytest
 
 from prismlib.errors import FencedError, RecordError, RetryableError
-from prismlib.records import LedgerRow, Partition
+from prismlib.records import LedgerNote, LedgerRow, Partition
 from prismlib.stages.sink import Transactional
 from prismlib.testing.clauses import proves, require
 from prismlib.testing.sink_harness import (
@@ -331,4 +331,47 @@ class LedgerConformance:
             rows.save_ledger([saved])
             found = rows.load_ledger([SOURCE]).get(SOURCE)
             require(found == expected, f"after saving {what}, {saved}, the row is {found}, expected {expected}")
+        sink.close()
+
+    @proves("LED-03")
+    def test_led_03_a_successor_loads_every_note_oldest_first(self, harness: SinkHarness) -> None:
+        notes = [
+            LedgerNote("reset", 1_700_000_000_000, "ada@host", 'to 5 — "by hand"', SOURCE, first=5, end=9),
+            LedgerNote("reset", 1_700_000_000_001, "ada@host", "to 5", SOURCE, first=5, end=9),
+            LedgerNote("paused", 1_700_000_000_002, "1", "drift", stream=SOURCE.stream),
+            LedgerNote("accepted-recreated", 1_700_000_000_003, "ada@host", "all of it"),
+        ]
+        sink = opened(harness)
+        found = list(ledger(sink).load_notes())
+        require(not found, f"no note was saved, and there are {found}")
+        ledger(sink).save_ledger([], [notes[3]])
+        ledger(sink).save_ledger([ledger_row(SOURCE, 5)], notes[:2])
+        ledger(sink).save_ledger([], [notes[2]])
+        sink.close()
+        successor = opened(harness)
+        found = list(ledger(successor).load_notes())
+        require(found == notes, f"saved were the notes {notes}, a successor loads {found}")
+        row = ledger(successor).load_ledger([SOURCE]).get(SOURCE)
+        require(row == ledger_row(SOURCE, 5), f"beside the notes the row is {row}, expected {ledger_row(SOURCE, 5)}")
+        successor.close()
+
+    @proves("LED-04")
+    def test_led_04_a_note_saved_again_is_there_once(self, harness: SinkHarness) -> None:
+        note = LedgerNote("resumed", 1_700_000_000_000, "1", "the registry is back", stream=SOURCE.stream)
+        sink = opened(harness)
+        for _ in range(2):
+            ledger(sink).save_ledger([ledger_row(SOURCE, 5)], [note])
+        found = list(ledger(sink).load_notes())
+        require(found == [note], f"one note was saved twice, and there are {found}")
+        sink.close()
+
+    @proves("LED-05")
+    def test_led_05_a_note_is_stored_though_its_row_is_stale(self, harness: SinkHarness) -> None:
+        note = LedgerNote("accepted-loss", 1_700_000_000_000, "ada@host", "gone", SOURCE, first=5, end=9)
+        sink = opened(harness)
+        ledger(sink).save_ledger([ledger_row(SOURCE, 9)])
+        ledger(sink).save_ledger([ledger_row(SOURCE, 5)], [note])
+        row, found = ledger(sink).load_ledger([SOURCE]).get(SOURCE), list(ledger(sink).load_notes())
+        require(row == ledger_row(SOURCE, 9), f"a stale row that came with a note replaced the newer one: {row}")
+        require(found == [note], f"a note came with a stale row, and there are {found}")
         sink.close()

@@ -191,4 +191,6 @@ def ledger_row(partition: Partition, next_offset: int, ledger_epoch: int = 0) ->
         timestamp_ms=1_700_000_000_000 + next_offset,
         ledger_epoch=ledger_epoch,
         written_ms=1_700_000_000_000,
+        schema_id=2_147_483_647,
+        mapping="conformance-mapping",
     )

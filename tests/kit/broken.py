@@ -575,20 +575,64 @@ class KeepsTheLedgerInTheProcess(MemorySink):
     def load_ledger(self, partitions):
         return {one: self.rows[one] for one in partitions if one in self.rows}
 
-    def save_ledger(self, rows):
+    def save_ledger(self, rows, notes=()):
         self.rows.update({row.partition: row for row in rows})
 
 
 class OverwritesTheLedger(MemorySink):
-    def save_ledger(self, rows):
+    def save_ledger(self, rows, notes=()):
         for row in rows:
             self.store.ledger.forget(row.partition)
-        super().save_ledger(rows)
+        super().save_ledger(rows, notes)
 
 
 class NeverResetsTheLedger(MemorySink):
-    def save_ledger(self, rows):
-        super().save_ledger([replace(row, ledger_epoch=0) for row in rows])
+    def save_ledger(self, rows, notes=()):
+        super().save_ledger([replace(row, ledger_epoch=0) for row in rows], notes)
+
+
+class ForgetsWhatWasLastRead(MemorySink):
+    def save_ledger(self, rows, notes=()):
+        super().save_ledger([replace(row, schema_id=-1, mapping="") for row in rows], notes)
+
+
+class KeepsOneNote(MemorySink):
+    def load_notes(self):
+        return super().load_notes()[-1:]
+
+
+class LoadsTheNewestNoteFirst(MemorySink):
+    def load_notes(self):
+        return super().load_notes()[::-1]
+
+
+class LosesTheRangeOfANote(MemorySink):
+    def save_ledger(self, rows, notes=()):
+        super().save_ledger(rows, [replace(note, first=-1, end=-1) for note in notes])
+
+
+class LosesRowsThatComeWithNotes(MemorySink):
+    def save_ledger(self, rows, notes=()):
+        super().save_ledger(() if notes else rows, notes)
+
+
+class NumbersItsNotes(MemorySink):
+    saved = 0
+
+    def save_ledger(self, rows, notes=()):
+        self.saved += 1
+        super().save_ledger(rows, [replace(note, at_ms=note.at_ms + self.saved) for note in notes])
+
+    def load_notes(self):
+        return [replace(note, at_ms=note.at_ms - number) for number, note in enumerate(super().load_notes(), 1)]
+
+
+class DropsNotesOfStaleRows(MemorySink):
+    def save_ledger(self, rows, notes=()):
+        super().save_ledger(rows)
+        known = self.store.ledger.rows()
+        if all(known[row.partition] == row for row in rows):
+            super().save_ledger((), notes)
 
 
 # Readers
@@ -759,8 +803,15 @@ BROKEN = [
     Broken("TXN-05", WantsAMember, "AttributeError", MemoryTransactionalHarness),
     Broken("TXN-05", ResetsTheGroup, "expected (['0'], 3, 3)", MemoryTransactionalHarness),
     Broken("LED-01", KeepsTheLedgerInTheProcess, "a successor loads", MemorySinkHarness),
+    Broken("LED-01", ForgetsWhatWasLastRead, "a successor loads", MemorySinkHarness),
     Broken("LED-02", OverwritesTheLedger, "an older offset", MemorySinkHarness),
     Broken("LED-02", NeverResetsTheLedger, "a reset backwards", MemorySinkHarness),
+    Broken("LED-03", KeepsOneNote, "a successor loads", MemorySinkHarness),
+    Broken("LED-03", LoadsTheNewestNoteFirst, "a successor loads", MemorySinkHarness),
+    Broken("LED-03", LosesTheRangeOfANote, "a successor loads", MemorySinkHarness),
+    Broken("LED-03", LosesRowsThatComeWithNotes, "beside the notes", MemorySinkHarness),
+    Broken("LED-04", NumbersItsNotes, "saved twice", MemorySinkHarness),
+    Broken("LED-05", DropsNotesOfStaleRows, "came with a stale row", MemorySinkHarness),
     Broken("RDR-01", NamesMissingStreams, "does not exist", MemoryReaderHarness),
     Broken("RDR-01", NamesOnePartition, "of 3 partitions", MemoryReaderHarness),
     Broken("RDR-02", JoinsPartitions, "do not ascend", MemoryReaderHarness),

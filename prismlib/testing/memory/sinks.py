@@ -7,7 +7,7 @@ from threading import Lock
 from typing import TypeAlias
 
 from prismlib.errors import ConfigError, FatalError, RecordError, RetryableError, UnreachableError, UnwritableError
-from prismlib.records import Documents, LedgerRow, Partition, Retry, WriteResult
+from prismlib.records import Documents, LedgerNote, LedgerRow, Partition, Retry, WriteResult
 from prismlib.stages.sink import WritePolicy
 from prismlib.testing.memory.broker import MemoryBroker, Producer
 from prismlib.testing.memory.group import MemberToken
@@ -142,10 +142,15 @@ class MemoryTransactionalSink(_TopicSink):
         self._broker.require_reachable()
         return self.ledger.load(partitions)
 
-    def save_ledger(self, rows: Sequence[LedgerRow]) -> None:
+    def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
         """See KeepsLedger."""
         self._current()
-        self.ledger.save(rows)
+        self.ledger.save(rows, notes)
+
+    def load_notes(self) -> Sequence[LedgerNote]:
+        """See KeepsLedger."""
+        self._broker.require_reachable()
+        return self.ledger.notes()
 
     def close(self) -> None:
         """See Sink. An open transaction is aborted when the broker answers, and left to the broker otherwise."""
@@ -174,7 +179,7 @@ class MemoryStore:
     Attributes:
         reachable: set it to False, and every sink raises until it is True again.
         busy: ids that the server cannot take now; they come back as Retry.
-        ledger: the ledger rows beside the documents.
+        ledger: the ledger rows and notes beside the documents.
     """
 
     def __init__(self) -> None:
@@ -254,10 +259,15 @@ class MemorySink:
         self._require_reachable()
         return self.store.ledger.load(partitions)
 
-    def save_ledger(self, rows: Sequence[LedgerRow]) -> None:
+    def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
         """See KeepsLedger."""
         self._require_reachable()
-        self.store.ledger.save(rows)
+        self.store.ledger.save(rows, notes)
+
+    def load_notes(self) -> Sequence[LedgerNote]:
+        """See KeepsLedger."""
+        self._require_reachable()
+        return self.store.ledger.notes()
 
     def close(self) -> None:
         """See Sink."""

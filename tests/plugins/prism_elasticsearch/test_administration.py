@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 
+from prism_elasticsearch import templates
 from prism_elasticsearch.administration import ElasticsearchAdministration
 from prism_elasticsearch.connection import connect
+from prism_elasticsearch.generations import look_up
 from prismlib.config.model import Secret
-from prismlib.errors import ConfigError
+from prismlib.errors import ConfigError, FatalError
+from prismlib.records import LedgerRow, Partition
 from tests.http_server import Reply, Seen
 from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy
 from tests.plugins.prism_elasticsearch.node import Node, documents
@@ -139,6 +142,41 @@ def test_a_template_of_somebody_else_is_left_alone(bare_node: Node, admin: Elast
 def test_an_index_that_is_no_ledger_is_not_taken_for_one(bare_node: Node, admin: ElasticsearchAdministration) -> None:
     bare_node.connection.json("PUT", f"/{bare_node.config.ledger_index}", {})
     assert "is not a ledger" in admin.plan()[2].problem
+
+
+def test_a_ledger_of_an_older_version_gets_the_new_fields_and_keeps_its_rows(
+    node: Node, admin: ElasticsearchAdministration
+) -> None:
+    """As the first version of Prism made it: without schema, mapping and notes."""
+    name, partition = node.config.ledger_index, Partition("flights", 3)
+    node.connection.json("DELETE", f"/{name}")
+    wanted = templates.ledger(node.config)["template"]["mappings"]
+    new = {"schema_id", "mapping", "note", "kind", "at_ms", "who", "what", "first", "end"}
+    old = {field: kind for field, kind in wanted["properties"].items() if field not in new}
+    node.connection.json("DELETE", f"/_index_template/{name}")
+    node.connection.json("PUT", f"/{name}", {"mappings": {"dynamic": "strict", "properties": old}})
+    sink = node.sink()
+    sink.open()
+    assert sink.load_notes() == []
+    generation = look_up(node.connection, node.alias).write_index
+    assert generation is not None
+    row = {"pipeline": "flights-index", "topic": "flights", "partition": 3, "generation": generation.index}
+    row |= {"index_uuid": generation.uuid, "topic_id": "id", "next_offset": 7, "timestamp_ms": 8, "epoch": 1}
+    row |= {"ledger_epoch": 0, "written_ms": 9}
+    path = f"/{name}/_doc/flights-index%2Fflights%2F3%2F{generation.index}?version=7&version_type=external_gte"
+    node.connection.json("PUT", path, row)
+    assert sink.load_ledger([partition]) == {partition: LedgerRow(partition, 7, 1, "id", 8, 0, 9)}
+    newer = LedgerRow(partition, 8, 1, "id", 8, 0, 9, 4711, "ab12")
+    with pytest.raises(FatalError, match=r"`prism setup PIPELINE\.toml --yes` adds the fields"):
+        sink.save_ledger([newer])
+    assert [check.state for check in admin.preflight()][-1] == "wrong"
+    assert [(step.exists, step.problem) for step in admin.plan()] == [(True, ""), (True, ""), (False, "")]
+    admin.plan()[2].apply()
+    assert states(admin) == [(True, False)] * 3
+    assert sink.load_ledger([partition])[partition].next_offset == 7
+    sink.save_ledger([newer])
+    assert sink.load_ledger([partition]) == {partition: newer}
+    sink.close()
 
 
 def test_an_index_with_another_mapping_is_a_warning(bare_node: Node, admin: ElasticsearchAdministration) -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 
+from prism_elasticsearch.connection import connect
+from prism_elasticsearch.ledger import ElasticsearchLedgerStore
 from prism_elasticsearch.sink import ElasticsearchSink
-from prismlib.testing.sink_conformance import LedgerConformance, SinkConformance
+from prismlib.errors import ConfigError
+from prismlib.records import LedgerNote, LedgerRow
+from prismlib.testing.sink_conformance import SOURCE, LedgerConformance, SinkConformance
 from tests.http_server import Reply
 from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy
 from tests.plugins.prism_elasticsearch.node import Node
@@ -86,3 +92,63 @@ class TestElasticsearchLedger(LedgerConformance):
     @pytest.fixture
     def harness(self, node: Node, proxy: FaultProxy) -> Harness:
         return Harness(node, proxy, b"", arrives=False)
+
+    def test_many_notes_come_page_by_page(self, harness: Harness, node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("prism_elasticsearch.ledger._PAGE", 3)
+        notes = [LedgerNote("paused", 1_700_000_000_000, "1", f"{number}") for number in range(7)]
+        sink = harness.make_sink("1")
+        sink.open()
+        sink.save_ledger([], notes[:6])
+        assert sorted(note.what for note in sink.load_notes()) == list("012345")
+        sink.save_ledger([], notes)
+        assert sorted(note.what for note in sink.load_notes()) == list("0123456")
+        sink.close()
+
+    def test_notes_are_read_without_the_right_to_refresh(self, harness: Harness, proxy: FaultProxy) -> None:
+        proxy.reply = lambda seen: Reply(403) if seen.path.endswith("/_refresh") else None
+        note = LedgerNote("paused", 1_700_000_000_000, "1", "drift")
+        sink = harness.make_sink("1")
+        sink.open()
+        sink.save_ledger([], [note])
+        deadline = time.monotonic() + 10
+        while sink.load_notes() != [note]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        sink.close()
+
+
+class LedgerStoreHarness:
+    """The command's ledger store in the place of a sink: the same clauses hold for it."""
+
+    patience = 10.0
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+
+    def make_sink(self, worker: str) -> ElasticsearchLedgerStore:
+        config = self._node.config
+        return ElasticsearchLedgerStore(
+            connect(config, Path()), config.alias, pipeline="flights-index", index=config.ledger_index
+        )
+
+
+class TestElasticsearchLedgerStore(LedgerConformance):
+    @pytest.fixture
+    def harness(self, node: Node) -> LedgerStoreHarness:
+        return LedgerStoreHarness(node)
+
+    def test_sink_and_store_share_one_ledger(self, node: Node, harness: LedgerStoreHarness) -> None:
+        sink, store = node.sink(), harness.make_sink("1")
+        sink.open()
+        store.open()
+        row = LedgerRow(SOURCE, 2, ledger_epoch=1)
+        store.save_ledger([row])
+        sink.save_ledger([LedgerRow(SOURCE, 9)])  # of a worker that does not know yet
+        assert sink.load_ledger([SOURCE]) == store.load_ledger([SOURCE]) == {SOURCE: row}
+        sink.close()
+        store.close()
+
+    def test_a_missing_ledger_names_the_command_that_creates_it(self, node: Node, harness: LedgerStoreHarness) -> None:
+        node.connection.json("DELETE", f"/{node.config.ledger_index}")
+        with pytest.raises(ConfigError, match="create it with `prism setup"):
+            harness.make_sink("1").open()

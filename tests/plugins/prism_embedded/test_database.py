@@ -11,13 +11,16 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from prism_embedded import database as module
+from prism_embedded import ledger
 from prism_embedded.database import Database, file_in
 from prism_embedded.schema import VERSION
 from prismlib.errors import ConfigError, FatalError, PrismError, RetryableError, UnreachableError
+from prismlib.records import LedgerRow, Partition
 
 ROOT = Path(__file__).parents[3]
 
@@ -118,6 +121,46 @@ def test_a_newer_file_is_left_alone(database: Database, path: Path) -> None:
     with database.transaction() as connection:
         connection.execute(f"PRAGMA user_version = {VERSION + 1}")
     assert f"newer version of Prism (schema {VERSION + 1}, this one knows {VERSION})" in refused(path)
+
+
+def shape(connection: sqlite3.Connection) -> dict[str, list[Any]]:
+    tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return {name: connection.execute(f"PRAGMA table_info({name})").fetchall() for name in tables}
+
+
+def test_a_file_of_the_first_version_gets_what_is_new_and_keeps_what_it_holds(database: Database, path: Path) -> None:
+    with database.transaction() as connection:
+        expected = shape(connection)
+        connection.execute("DROP TABLE notes")
+        connection.execute("ALTER TABLE ledger DROP COLUMN schema_id")
+        connection.execute("ALTER TABLE ledger DROP COLUMN mapping")
+        connection.execute("INSERT INTO ledger VALUES ('p', 0, 'in', 3, 41, 2, 'id', 7, 1, 9)")
+        connection.execute("PRAGMA user_version = 1")
+    put(database, "one")
+    for _ in range(2):
+        newer = Database(path)
+        newer.open()
+        with newer.snapshot() as connection:
+            assert shape(connection) == expected
+            row = ledger.load(connection, "p", 0, [Partition("in", 3)])
+            assert row == {Partition("in", 3): LedgerRow(Partition("in", 3), 41, 2, "id", 7, 1, 9)}
+            assert ledger.load_notes(connection, "p") == []
+            assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+        newer.close()
+    assert names(path) == ["one"]
+
+
+def test_two_processes_may_bring_an_older_file_up_to_date_at_once(database: Database, path: Path) -> None:
+    with database.transaction() as connection:
+        connection.execute("DROP TABLE notes")
+        connection.execute("ALTER TABLE ledger DROP COLUMN schema_id")
+        connection.execute("ALTER TABLE ledger DROP COLUMN mapping")
+        connection.execute("PRAGMA user_version = 1")
+    several = [Database(path) for _ in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(Database.open, several))
+    for one in several:
+        one.close()
 
 
 def test_a_damaged_file_is_one_sentence_at_the_start_and_later(database: Database, path: Path) -> None:

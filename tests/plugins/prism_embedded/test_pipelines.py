@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from pathlib import Path
 
@@ -12,62 +11,9 @@ from prism_embedded import EmbeddedDocuments, EmbeddedLog
 from prism_embedded.database import FILE_NAME
 from prism_embedded.group import Member
 from prism_embedded.topic_sink import EmbeddedTopicSink
-from prismlib.cli.main import execute
 from prismlib.errors import FatalError, StageContractError
 from prismlib.records import Partition
-
-HEAD = """
-name = "{name}"
-owner = "o"
-contact = "c"
-start = "earliest"
-[source]
-type = "embedded"
-[[route]]
-topic = "{topic}"
-decode = {{ type = "json", wire = "bare" }}
-[sink]
-type = "embedded"
-"""
-
-
-class Site:
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self.folder = folder
-        self.storage = folder / ".prism"
-        self._capsys = capsys
-        (folder / "prism.toml").touch()
-
-    def pipeline(self, name: str, topic: str, sink: str) -> Path:
-        path = self.folder / f"{name}.toml"
-        path.write_text(HEAD.format(name=name, topic=topic) + sink)
-        return path
-
-    def prism(self, *arguments: str | Path) -> tuple[int, str, str]:
-        self._capsys.readouterr()
-        code = execute([str(argument) for argument in arguments])
-        out, err = self._capsys.readouterr()
-        assert "Traceback" not in err
-        return code, out, err
-
-    def rows(self, command: str, pipeline: Path, *arguments: str) -> list[dict[str, str]]:
-        _, out, _ = self.prism(command, pipeline, "--json", *arguments)
-        return json.loads(out)
-
-
-@pytest.fixture
-def site(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Site:
-    return Site(tmp_path, capsys)
-
-
-@pytest.fixture
-def to_topic(site: Site) -> Path:
-    return site.pipeline("one", "in", 'topic = "out"\nencode = { type = "json", wire = "bare" }')
-
-
-@pytest.fixture
-def to_alias(site: Site) -> Path:
-    return site.pipeline("two", "out", 'alias = "things"')
+from tests.plugins.prism_embedded.site import Site
 
 
 @pytest.mark.parametrize(

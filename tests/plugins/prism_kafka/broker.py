@@ -12,6 +12,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from prism_kafka.administration import KafkaAdministration
 from prism_kafka.dead_letters import KafkaDeadLetters
+from prism_kafka.ledger import KafkaLedgerStore
 from prism_kafka.reader import KafkaReader
 from prism_kafka.sink import KafkaSink
 from prism_kafka.source import KafkaSource
@@ -144,6 +145,11 @@ class Broker:
         )
         self._opened.append(sink)
         return sink
+
+    def ledger_store(self, pipeline: str) -> KafkaLedgerStore:
+        store = KafkaLedgerStore(self.servers, self.options, pipeline=pipeline)
+        self._opened.append(store)
+        return store
 
     def dead_letters(self, topic: str) -> KafkaDeadLetters:
         sink = KafkaDeadLetters(self.servers, self.options, topic=topic, pipeline=fresh_name(), worker="1")

@@ -197,3 +197,20 @@ class TestKafkaReader(ReaderConformance):
     @pytest.fixture
     def harness(self, own_broker: Broker, own_kafka: Any) -> ReaderHarness:
         return KafkaReaderHarness(own_broker, own_kafka)
+
+
+class LedgerStoreHarness:
+    """The command's ledger store in the place of a sink: the same clauses hold for it."""
+
+    patience = 5.0
+
+    def __init__(self, broker: Broker) -> None:
+        pipeline = fresh_name()
+        broker.set_up_sink(pipeline, pipeline)
+        self.make_sink = lambda _worker: broker.ledger_store(pipeline)
+
+
+class TestKafkaLedgerStore(LedgerConformance):
+    @pytest.fixture
+    def harness(self, broker: Broker) -> LedgerStoreHarness:
+        return LedgerStoreHarness(broker)

@@ -23,7 +23,7 @@ context = BuildContext("p", dead_letter_topic="d")
 source, sink = KafkaSourceConfig(servers="a:1"), KafkaSinkConfig(servers="a:1", topic="t")
 for spec in [*plugin.prism_stages(), *plugin.prism_stores()]:
     try:
-        spec.factory(sink if spec.kind == "sink" else source, context)
+        spec.factory(sink if spec.kind in {"sink", "ledger"} else source, context)
     except PluginLoadError as error:
         print(error)
 """
@@ -31,13 +31,13 @@ for spec in [*plugin.prism_stages(), *plugin.prism_stores()]:
 
 def test_it_offers_source_sink_and_what_stands_beside_them() -> None:
     offered = [(spec.kind, spec.name) for spec in [*plugin.prism_stages(), *plugin.prism_stores()]]
-    kinds = ("source", "sink", "dead_letters", "administration", "reader")
+    kinds = ("source", "sink", "dead_letters", "administration", "reader", "group", "ledger")
     assert offered == [(kind, "kafka") for kind in kinds]
 
 
 def test_without_the_client_library_it_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT_CLIENT], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ['type = "kafka" needs confluent_kafka: install prism-pipeline[kafka]'] * 5
+    assert done.stdout.splitlines() == ['type = "kafka" needs confluent_kafka: install prism-pipeline[kafka]'] * 7
 
 
 def test_a_sink_without_servers_says_so() -> None:

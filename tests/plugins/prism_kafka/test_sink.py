@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 
 import pytest
@@ -231,13 +232,47 @@ def test_headers_and_tombstones_arrive_as_they_were_written(broker: Broker) -> N
 
 def test_the_ledger_is_saved_and_loaded_while_a_transaction_is_open(broker: Broker) -> None:
     topic, sink = ready(broker)
-    row = LedgerRow(Partition("in", 3), 41, 2, "id", 1_700_000_000_000, 1, 1_700_000_000_001)
+    row = LedgerRow(Partition("in", 3), 41, 2, "id", 1_700_000_000_000, 1, 1_700_000_000_001, 4711, "ab12")
     sink.begin()
     sink.write(documents(topic, [b"a"]))
     sink.save_ledger([row])
     assert sink.load_ledger([row.partition, Partition("in", 4)]) == {row.partition: row}
     sink.abort()
     assert sink.load_ledger([row.partition]) == {row.partition: row}
+
+
+def test_rows_of_a_transaction_say_what_was_last_read(broker: Broker) -> None:
+    _, sink = ready(broker)
+    row = LedgerRow(Partition("in", 3), 41, schema_id=4711, mapping="ab12")
+    sink.begin()
+    sink.commit({}, None, [row])
+    assert sink.load_ledger([row.partition]) == {row.partition: row}
+
+
+def test_rows_of_an_older_version_are_read(broker: Broker) -> None:
+    topic, sink = ready(broker)
+    old = {"topic": "in", "partition": 3, "next_offset": 41, "epoch": 2, "topic_id": "id", "timestamp_ms": 5}
+    value = json.dumps(old | {"ledger_epoch": 1, "written_ms": 6}).encode()
+    with Producer({"bootstrap.servers": broker.servers, **QUIET}) as producer:
+        producer.produce(f"prism.ledger.{topic}", value, b"in[3]")
+        assert producer.flush(PATIENCE) == 0
+    partition = Partition("in", 3)
+    assert sink.load_ledger([partition]) == {partition: LedgerRow(partition, 41, 2, "id", 5, 1, 6)}
+
+
+def test_a_command_writes_to_the_ledger_of_a_worker_and_fences_nobody(broker: Broker) -> None:
+    topic, sink = ready(broker)
+    partition = Partition("in", 0)
+    sink.save_ledger([LedgerRow(partition, 9)])
+    store = broker.ledger_store(topic)
+    store.open()
+    store.save_ledger([LedgerRow(partition, 2, ledger_epoch=1)])
+    sink.begin()
+    sink.commit({}, None, [LedgerRow(partition, 12)])  # of a worker that does not know yet
+    assert sink.load_ledger([partition]) == store.load_ledger([partition])
+    assert store.load_ledger([partition])[partition].next_offset == 2
+    with pytest.raises(ConfigError, match=r"no topic prism\.ledger\.nowhere .*`prism setup`"):
+        broker.ledger_store("nowhere").open()
 
 
 def test_a_worker_that_was_replaced_cannot_save_to_the_ledger(broker: Broker) -> None:

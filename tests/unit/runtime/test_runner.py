@@ -391,8 +391,8 @@ class CrashingStoreSink(MemorySink):
             raise CrashError
         return result
 
-    def save_ledger(self, rows: Any) -> None:
-        super().save_ledger(rows)
+    def save_ledger(self, rows: Any, notes: Any = ()) -> None:
+        super().save_ledger(rows, notes)
         if self.crash():
             raise CrashError
 
