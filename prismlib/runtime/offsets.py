@@ -156,8 +156,13 @@ class Move:
 # --- looking -------------------------------------------------------------------------------------------------------------
 
 
-def look(group: GroupOffsets, ledger: LedgerStore, streams: Sequence[str]) -> list[Standing]:
+def look(group: GroupOffsets, ledger: LedgerStore | None, streams: Sequence[str]) -> list[Standing]:
     """Every partition of these streams, ascending.
+
+    Args:
+        group: open.
+        ledger: open; None to look at the broker's side alone, while the ledger's servers are away.
+        streams: what the pipeline reads.
 
     Raises:
         ConfigError: a stream does not exist.
@@ -172,7 +177,7 @@ def look(group: GroupOffsets, ledger: LedgerStore, streams: Sequence[str]) -> li
         )
     firsts = {p.stream: Partition(p.stream, 0) for p in partitions}
     # The ledger first: it waits longer for the transaction of a worker that was killed.
-    rows = ledger.load_ledger(partitions)
+    rows = ledger.load_ledger(partitions) if ledger is not None else {}
     committed = group.committed(partitions)
     horizons = group.horizons(partitions)
     offsets = {p: found.next_offset for p, found in committed.items() if found.next_offset is not None}
