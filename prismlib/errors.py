@@ -28,6 +28,15 @@ Incompatibility is a report, not an exception, save where a registry refuses (ex
 at fault and what to do next; a client library's exception is kept as ``__cause__``.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from prismlib.records import Loss
+
 
 class PrismError(Exception):
     """Base of all errors of Prism."""
@@ -86,7 +95,17 @@ class FatalError(StageError):
 
 
 class DataLossError(FatalError):
-    """Going on would skip records; the message says which partitions, offsets and hours."""
+    """Going on would skip records; the message says which partitions, offsets and hours.
+
+    Attributes:
+        losses: exactly what is gone, where that is known: by partition.
+        command: what to run once somebody has decided to go on without it; "" where nothing of that kind helps.
+    """
+
+    def __init__(self, message: str, *, losses: Sequence[Loss] = (), command: str = "") -> None:
+        super().__init__(message)
+        self.losses = losses
+        self.command = command
 
 
 class FencedError(FatalError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -221,6 +222,49 @@ class LedgerRow:
     written_ms: int = 0
     schema_id: int = -1
     mapping: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Records of one partition that were deleted before they were read.
+
+    Attributes:
+        partition: where.
+        first: the first offset that is gone.
+        end: the offset after the last one: where the log starts now.
+        from_ms: timestamp of the last record that was settled before, -1 where nobody knows.
+        to_ms: timestamp of the first record that is still there, -1 where there is none.
+    """
+
+    partition: Partition
+    first: int
+    end: int
+    from_ms: int = field(default=-1, compare=False)
+    to_ms: int = field(default=-1, compare=False)
+
+    @property
+    def records(self) -> int:
+        """At most how many records are gone: offsets have gaps."""
+        return self.end - self.first
+
+    def __str__(self) -> str:
+        """As ``--accept-loss`` takes it: ``flights[3]:1041-2208``."""
+        return f"{self.partition}:{self.first}-{self.end}"
+
+    @classmethod
+    def parse(cls, text: str) -> Loss:
+        """What ``str`` made. Raises ValueError."""
+        found = re.fullmatch(r"(.+)\[([0-9]{1,9})\]:([0-9]{1,18})-([0-9]{1,18})", text)
+        if found is None:
+            raise ValueError(
+                f"{text!r} is no range of records; write TOPIC[PARTITION]:FIRST-END, as the refusal shows it"
+            )
+        stream, index, first, end = found.groups()
+        if int(first) >= int(end):
+            raise ValueError(
+                f"{text!r} is an empty range: END is the offset after the last record, so it is above FIRST"
+            )
+        return cls(Partition(stream, int(index)), int(first), int(end))
 
 
 NoteKind: TypeAlias = Literal["accepted-loss", "accepted-recreated", "reset", "restored", "paused", "resumed"]

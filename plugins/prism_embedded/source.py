@@ -6,7 +6,7 @@ import contextlib
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +32,7 @@ _LOOK_SECONDS: Final = 0.01  # between two looks for something new while a poll 
 
 
 class EmbeddedSource:
-    """A Source that is InGroup, Pausable, Seekable and FindsTimes."""
+    """A Source that is InGroup, Pausable, Seekable, FindsTimes and IdentifiesTopics."""
 
     def __init__(
         self,
@@ -70,6 +70,7 @@ class EmbeddedSource:
         self._paused: set[Partition] = set()
         self._turn = 0
         self._seen: int | None = None  # change of the file up to which the group was looked at
+        self._told_of_nothing = False  # the listener knows that this member was given nothing
         self._owing = False  # something was not given back, because the file was locked
         self._exhausted: int | None = None  # and at which no record was left to read
         self._fatal: FatalError | None = None
@@ -163,6 +164,7 @@ class EmbeddedSource:
         """Lose, give back, take: what the group has decided since the last look."""
         view = self._membership.view()
         if not view.live:
+            self._told_of_nothing = False
             self._forget_all_lost()
             self._membership.rejoin()
             view = self._membership.view()
@@ -179,6 +181,11 @@ class EmbeddedSource:
             self._membership.give_back(stray)
         if view.offered or stray:
             self._take()
+        if self._held:
+            self._told_of_nothing = False
+        elif not self._told_of_nothing:
+            self._told_of_nothing = True
+            self._listener_or_fail().on_assigned([])
 
     def _forget_all_lost(self) -> None:
         lost = sorted(self._held)
@@ -275,6 +282,13 @@ class EmbeddedSource:
         self._require(found, partitions)
         return {p: found[p] for p in partitions}
 
+    def topic_ids(self, streams: Collection[str]) -> Mapping[str, str]:
+        """The ids that the topics have now."""
+        self._last_sign = self._clock()
+        with self._database.snapshot() as connection:
+            found = topics.find(connection, streams)
+        return {name: found[name].id if name in found else "" for name in streams}
+
     def offsets_at(self, partitions: Sequence[Partition], timestamp_ms: int) -> Mapping[Partition, int]:
         """Look for the first record written at or after the time."""
         with self._looking_at(partitions) as (connection, numbers):
@@ -354,6 +368,5 @@ class EmbeddedSource:
 def _gone(partition: Partition, position: int, log_start: int) -> DataLossError:
     return DataLossError(
         f"{partition}: data is lost: the next record to read has offset {position}, the log now starts at {log_start};"
-        f" nothing was skipped. To go on without those records, move the group's offset of this partition to {log_start} and"
-        " start again"
+        " nothing was skipped"
     )

@@ -203,7 +203,9 @@ def horizons(connection: sqlite3.Connection, topics: Mapping[str, Topic]) -> dic
             first = connection.execute(
                 "SELECT timestamp_ms FROM records WHERE id >= ? AND id < ? ORDER BY id LIMIT 1", _range(number)
             ).fetchone()
-            found[Partition(topic.name, index)] = Horizon(start, end, topic.id, first[0] if first else -1)
+            found[Partition(topic.name, index)] = Horizon(
+                start, end, topic.id, first[0] if first else -1, len(topic.partitions)
+            )
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -69,8 +69,17 @@ def horizons(cluster: Cluster, partitions: Sequence[Partition]) -> Mapping[Parti
             raise FatalError(f"no topic {', '.join(missing)} on {cluster.servers}: it was deleted")
         starts, ends = cluster.starts(partitions), cluster.ends(partitions)
         oldest = cluster.first_since(partitions, 0)
-    ids = {name: topic.id for name, topic in topics.items() if topic is not None}
-    return {p: Horizon(starts[p], ends[p], ids[p.stream], oldest[p][1]) for p in partitions}
+    found = {name: topic for name, topic in topics.items() if topic is not None}
+    return {
+        p: Horizon(starts[p], ends[p], found[p.stream].id, oldest[p][1], found[p.stream].partitions) for p in partitions
+    }
+
+
+def topic_ids(cluster: Cluster, streams: Collection[str]) -> Mapping[str, str]:
+    """The id of each topic, "" where there is none. Raises RetryableError, FatalError."""
+    with retryable():
+        topics = cluster.topics(streams)
+    return {name: "" if topic is None else topic.id for name, topic in topics.items()}
 
 
 def offsets_at(cluster: Cluster, partitions: Sequence[Partition], timestamp_ms: int) -> Mapping[Partition, int]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -33,7 +33,7 @@ from prism_kafka.failures import (
     client_logger,
     kafka_error,
 )
-from prism_kafka.offsets import committed, horizons, offsets_at
+from prism_kafka.offsets import committed, horizons, offsets_at, topic_ids
 from prism_kafka.settings import consumer_settings, rebalances_incrementally
 from prismlib.errors import ConfigError, DataLossError, FatalError, FencedError, RetryableError, UnreachableError
 from prismlib.records import Partition, RecordBatch
@@ -59,7 +59,7 @@ class Member:
 
 
 class KafkaSource:
-    """A Source that is InGroup, Pausable, Seekable and FindsTimes."""
+    """A Source that is InGroup, Pausable, Seekable, FindsTimes and IdentifiesTopics."""
 
     def __init__(self, servers: str, options: Options, *, group: str, worker: str, topics: Sequence[str]) -> None:
         """Nothing is connected yet.
@@ -174,8 +174,7 @@ class KafkaSource:
         if code in DATA_GONE:
             offset = f" offset {message.offset()}" if message is not None and (message.offset() or -1) >= 0 else ""
             return DataLossError(
-                f"{place}: the broker no longer has the next record{offset} to read ({reason}); nothing was skipped. See"
-                f" `prism offsets show` for what is gone"
+                f"{place}: the broker no longer has the next record{offset} to read ({reason}); nothing was skipped"
             )
         if code in UNKNOWN_TOPIC:
             names = ", ".join(self._missing_topics())
@@ -215,10 +214,13 @@ class KafkaSource:
             self._held.update(partitions)
 
     def _take(self, consumer: Consumer, partitions: Sequence[Partition]) -> None:
-        """Ask the listener where to start. What it refuses is offered again by the next poll, if there is one."""
+        """Ask the listener where to start. What it refuses is offered again by the next poll, if there is one.
+
+        With ``group.protocol=consumer`` the client calls nobody for a member without partitions (observed for 30 s).
+        """
         self._refused.update(partitions)
         starts: list[TopicPartition] = []
-        if partitions:
+        if partitions or not self._assigned:
             positions = self._listener_or_fail().on_assigned(partitions)
             starts = _places({p: positions[p] for p in partitions})
         if self._incremental:
@@ -284,7 +286,8 @@ class KafkaSource:
         """Commit to the group, and wait for the broker."""
         if not next_offsets:
             return
-        strangers = sorted(str(p) for p in next_offsets.keys() - self._assigned)
+        # Those that the listener decides about at this moment count as this member's.
+        strangers = sorted(str(p) for p in next_offsets.keys() - self._assigned - self._refused)
         if strangers:
             raise FencedError(f"offsets of {', '.join(strangers)} cannot be committed: another member owns them now")
         try:
@@ -310,6 +313,10 @@ class KafkaSource:
     def horizons(self, partitions: Sequence[Partition]) -> Mapping[Partition, Horizon]:
         """Ask the leaders of the partitions, and for the ids of the topics."""
         return horizons(self._cluster, partitions)
+
+    def topic_ids(self, streams: Collection[str]) -> Mapping[str, str]:
+        """Ask a broker to describe the topics."""
+        return topic_ids(self._cluster, streams)
 
     def offsets_at(self, partitions: Sequence[Partition], timestamp_ms: int) -> Mapping[Partition, int]:
         """Ask the leaders of the partitions."""

@@ -15,7 +15,9 @@ from prismlib.cli.alerts import alerts_of, production_option
 from prismlib.cli.app import App, pass_app
 from prismlib.cli.project import load, pipeline_argument
 from prismlib.cli.supervise import Supervisor, reload_on_hangup, stop_on_signals, stop_when_parent_ends
+from prismlib.config.pipeline import PipelineConfig
 from prismlib.config.values import is_name
+from prismlib.records import Loss
 from prismlib.runtime.assemble import assemble
 from prismlib.runtime.resolve import resolve
 from prismlib.watch.alerts import Alerts
@@ -29,6 +31,13 @@ def _worker_name(_: click.Context, __: click.Parameter, value: str) -> str:
     return value
 
 
+def _losses(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> frozenset[Loss]:
+    try:
+        return frozenset(map(Loss.parse, values))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+
+
 @click.command(epilog="Example: prism run pipelines/air-traffic.toml --workers 2 --log-format json")
 @pipeline_argument
 @click.option(
@@ -39,6 +48,13 @@ def _worker_name(_: click.Context, __: click.Parameter, value: str) -> str:
     help="Name of this worker, unique in the pipeline: of two with one name, the later one stops the earlier one.",
 )
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes of one group.")
+@click.option(
+    "--accept-loss",
+    metavar="TOPIC[PARTITION]:FIRST-END",
+    multiple=True,
+    callback=_losses,
+    help="Go on without exactly these records, as the refusal shows them; may be given several times.",
+)
 @click.option("--accept-recreated", metavar="TOPIC", multiple=True, help="Read this topic although it was re-created.")
 @click.option(
     "--until-idle", type=click.FloatRange(0.1), metavar="SECONDS", help="End after this long without records."
@@ -58,6 +74,7 @@ def run(
     pipeline: Path,
     worker: str,
     workers: int,
+    accept_loss: frozenset[Loss],
     accept_recreated: tuple[str, ...],
     until_idle: float | None,
     log_format: logs.LogFormat,
@@ -84,19 +101,18 @@ def run(
         if workers > 1:
             with alerts.telling():
                 config = load(pipeline, app.plugins).pipeline
-                for topic in accept_recreated:
-                    config.require_topic(topic, "--accept-recreated")
+                _require_topics(config, accept_loss, accept_recreated)
                 # What is wrong with the file is told once, not by every worker.
                 resolve(config, app.plugins).require_all()
             alerts.begin(production=production)
             options = ["--log-format", log_format, "--log-level", log_level, "--stop-at-eof", "--alerts-tested"]
+            options += [f"--accept-loss={loss}" for loss in sorted(accept_loss, key=str)]
             options += [f"--accept-recreated={topic}" for topic in accept_recreated]
             options += [] if until_idle is None else [f"--until-idle={until_idle}"]
             return _supervise(app, pipeline, worker, workers, options, alerts, may_end=until_idle is not None)
         with alerts.telling():
             loaded = load(pipeline, app.plugins)
-            for topic in accept_recreated:
-                loaded.pipeline.require_topic(topic, "--accept-recreated")
+            _require_topics(loaded.pipeline, accept_loss, accept_recreated)
             runner = assemble(
                 loaded.pipeline,
                 app.plugins,
@@ -104,6 +120,7 @@ def run(
                 registry=loaded.registry,
                 storage=loaded.project.storage_path,
                 accept_recreated=frozenset(accept_recreated),
+                accept_loss=accept_loss,
                 until_idle=until_idle,
                 watch=True,
             ).runner(alerts.tell)
@@ -119,6 +136,13 @@ def run(
             finally:
                 log.info("worker ended", extra=asdict(runner.counters))
     return 0
+
+
+def _require_topics(config: PipelineConfig, accept_loss: frozenset[Loss], accept_recreated: tuple[str, ...]) -> None:
+    for loss in accept_loss:
+        config.require_topic(loss.partition.stream, "--accept-loss")
+    for topic in accept_recreated:
+        config.require_topic(topic, "--accept-recreated")
 
 
 def _supervise(

@@ -16,7 +16,7 @@ from prismlib.runtime.notices import FILE
 from prismlib.watch.alerts import AlertPath
 from prismlib.watch.findings import findings
 from prismlib.watch.message import moment, span
-from prismlib.watch.status import ExpiryState, Line, LineState, Loss, LossState, Status
+from prismlib.watch.status import Deadline, DeadlineState, ExpiryState, Line, LineState, Status
 
 _STYLES: Final[dict[LineState, str]] = {
     "ok": "green",
@@ -27,7 +27,7 @@ _STYLES: Final[dict[LineState, str]] = {
     "paused": "red",
     "refuses": "red",
 }
-_LOSSES: Final[dict[LossState, str]] = {
+_LOSSES: Final[dict[DeadlineState, str]] = {
     "nothing unread": "-",
     "never": "never",
     "unknown": "unknown",
@@ -58,7 +58,7 @@ def print_status(status: Status, file: Path, *, partitions: bool) -> None:
             (line.state, _STYLES[line.state]),
             "-" if line.lag is None else f"{line.lag:,}",
             "-" if line.behind_ms is None else span(line.behind_ms / 1000),
-            loss_words(line.loss, status.now_ms),
+            deadline_words(line.loss, status.now_ms),
         ]
         for line in (status.partitions if partitions else status.topics)
     ]
@@ -92,7 +92,7 @@ def print_alerts(path: AlertPath) -> None:
         )
 
 
-def loss_words(loss: Loss, now_ms: int) -> str:
+def deadline_words(loss: Deadline, now_ms: int) -> str:
     """When the oldest unread record is deleted, for a cell."""
     if loss.state != "at":
         return _LOSSES[loss.state]

@@ -19,6 +19,7 @@ from prismlib.errors import (
 )
 from prismlib.plugin.hookspecs import Administration, GroupOffsets, LedgerStore, StreamReader
 from prismlib.plugin.manager import Plugins
+from prismlib.records import Loss
 from prismlib.runtime.building import Builder
 from prismlib.runtime.given import NOTHING, GivenStages
 from prismlib.runtime.inputs import Inputs
@@ -83,6 +84,7 @@ def assemble(
     registry: Registry | None,
     storage: Path | None = None,
     accept_recreated: frozenset[str] = frozenset(),
+    accept_loss: frozenset[Loss] = frozenset(),
     until_idle: float | None = None,
     given: GivenStages = NOTHING,
     watch: bool = False,
@@ -96,6 +98,7 @@ def assemble(
         registry: where schemas come from, or None when no stage names a subject.
         storage: folder of what is embedded; None for ``.prism`` in the folder that the pipeline's paths start from.
         accept_recreated: topics whose re-creation an operator accepts.
+        accept_loss: losses that an operator accepts; only exactly these.
         until_idle: seconds without a record after which the runner stops by itself.
         given: stages that are made already; the file's tables of the others are built.
         watch: build the routes again when the pipeline file or a mapping changes.
@@ -119,6 +122,7 @@ def assemble(
     stop_above = config.dead_letters.stop_above
     settings = RunnerSettings(
         pipeline=config.name,
+        file="" if str(config.path) == "<pipeline>" else str(config.path),
         worker=worker,
         start=config.start,
         on_drift=config.on_drift,
@@ -127,6 +131,7 @@ def assemble(
         dead_letter_topic=config.dead_letter_topic,
         stop_above_share=stop_above.share,
         stop_above_of_last=stop_above.of_last,
+        accept_loss=accept_loss,
         accept_recreated=accept_recreated,
         until_idle=until_idle,
     )

@@ -12,6 +12,7 @@ from prismlib.contracts.registry import Registry
 from prismlib.errors import ConfigError
 from prismlib.plugin.manager import load_plugins
 from prismlib.plugin.registries import open_project_registry
+from prismlib.records import Loss
 from prismlib.runtime.assemble import assemble
 from prismlib.runtime.given import GivenStages
 from prismlib.runtime.notices import Tell
@@ -33,6 +34,7 @@ def build_runner(
     registry: Registry | None = None,
     worker: str = "1",
     accept_recreated: Collection[str] = (),
+    accept_loss: Collection[Loss] = (),
     until_idle: float | None = None,
     watch: bool = False,
     tell: Tell | None = None,
@@ -54,6 +56,7 @@ def build_runner(
         registry: where schemas come from; by default what the ``prism.toml`` above the pipeline says.
         worker: a name that is unique in the pipeline; of two workers with one name, the later one stops the earlier one.
         accept_recreated: topics that are read although they were deleted and created again.
+        accept_loss: what a :class:`DataLossError` had in its ``losses``, to go on without exactly that.
         until_idle: seconds without a record after which ``run`` returns; None runs until ``stop``.
         watch: look at the pipeline's file and its mappings twice a second, and go on with new routes when they change;
             what is given here stays as it is. ``Runner.reload`` does so at once.
@@ -71,6 +74,8 @@ def build_runner(
         )
     for topic in accept_recreated:
         pipeline.require_topic(topic, "accept_recreated")
+    for loss in accept_loss:
+        pipeline.require_topic(loss.partition.stream, "accept_loss")
     project = load_project(pipeline.base)
     if tell is None and project.alerts.to:
         log.warning("nobody will be told: build_runner was given no tell", extra={"pipeline": pipeline.name})
@@ -83,6 +88,7 @@ def build_runner(
         registry=registry if registry is not None else open_project_registry(project, plugins),
         storage=project.storage_path,
         accept_recreated=frozenset(accept_recreated),
+        accept_loss=frozenset(accept_loss),
         until_idle=until_idle,
         given=given,
         watch=watch,

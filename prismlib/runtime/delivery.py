@@ -22,6 +22,7 @@ class Counters:
     commits: int = 0
     aborts: int = 0
     pauses: int = 0
+    gaps: int = 0
     reloads: int = 0
 
 

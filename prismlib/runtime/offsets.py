@@ -20,6 +20,7 @@ from typing import Literal, TypeAlias
 from prismlib.errors import ConfigError, FatalError, RetryableError
 from prismlib.plugin.hookspecs import GroupOffsets, LedgerStore
 from prismlib.records import LedgerNote, LedgerRow, Partition
+from prismlib.runtime.guard import Refused, Verdict, decide
 from prismlib.stages import Horizon
 
 State: TypeAlias = Literal["not started", "equal", "no broker offset", "no ledger row", "ledger ahead", "broker ahead"]
@@ -75,24 +76,28 @@ class Standing:
         return bool(known and known.topic_id and self.horizon.topic_id and known.topic_id != self.horizon.topic_id)
 
     @property
-    def _begins_at(self) -> int | None:
-        """As the guard decides it, up to which of two offsets inside the log it is."""
-        if self.row is None or self.committed is None:
-            return self.next_offset
-        in_log = self.row.next_offset >= self.horizon.start
-        return min(self.row.next_offset, self.committed) if in_log else self.committed
-
-    @property
     def problem(self) -> str:
-        """Why a worker would refuse to start here; "" where it would not."""
-        at = self._begins_at
-        if self.recreated:
-            return "the topic was deleted and created again"
-        if at is None or self.horizon.start <= at <= self.horizon.end:
+        """Why a worker would refuse to start here; "" where it would not.
+
+        Asked for a ledger that is written before the broker's offsets: where both are written in one transaction, a group
+        that was moved beyond lost records is taken as it is.
+        """
+        siblings = [] if self.topic_row is None else [self.topic_row]
+        found = decide(
+            self.partition,
+            ledger=self.row,
+            siblings=siblings,
+            committed=self.committed,
+            horizon=self.horizon,
+            start=lambda: self.horizon.start,
+        )
+        if isinstance(found, Verdict):
             return ""
-        if at < self.horizon.start:
-            return f"data is lost: offsets {at} to {self.horizon.start - 1} are gone"
-        return f"the next offset {at} lies beyond the end of the log"
+        if Refused.RECREATED in found.reasons:
+            return "the topic was deleted and created again"
+        if found.loss is not None:
+            return f"data is lost: offsets {found.loss.first} to {found.loss.end - 1} are gone"
+        return f"the next offset {found.next_offset} lies beyond the end of the log"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 
+from prismlib.errors import FatalError
 from prismlib.records import Partition
 from prismlib.runtime.retries import Backoff
 from prismlib.stages import Pausable, Source
@@ -18,20 +19,35 @@ class Pauses:
         self._source: Pausable | None = source if isinstance(source, Pausable) else None
         self._topics: dict[str, tuple[float, set[Partition]]] = {}  # probe at this time; its partitions
         self._backoffs: dict[str, Backoff] = {}
+        self._unread: set[str] = set()  # paused once, and no whole batch went through since
         self._all: set[Partition] | None = None
 
     def pause_topic(self, topic: str, partitions: Sequence[Partition]) -> float:
         """Rest one topic until it is probed again; returns in how many seconds that is."""
         wait = self._backoffs.setdefault(topic, Backoff(first=1.0, longest=60.0)).next()
         self._topics[topic] = (time.monotonic() + wait, set(partitions))
+        self._unread.add(topic)
         if self._source is not None:
             self._source.pause(partitions)
         return wait
 
     def works(self, topic: str) -> None:
         """A whole batch of the topic went through: the next pause starts small again."""
-        if self._backoffs and topic not in self._topics:
+        if self._unread and topic not in self._topics:
             self._backoffs.pop(topic, None)
+            self._unread.discard(topic)
+
+    def require_none(self, pipeline: str) -> None:
+        """Before a worker ends because nothing comes any more. Raises FatalError while a topic cannot be read.
+
+        A topic that was resumed, and of which no whole batch went through since, is not readable yet.
+        """
+        if self._unread:
+            topics = ", ".join(sorted(self._unread))
+            raise FatalError(
+                f"pipeline {pipeline} has nothing more to read, but it is not done: {topics} is paused, because it cannot be"
+                " read now, and nothing of it was skipped; the log says why. Mend that, and start again"
+            )
 
     def wake(self, topics: Collection[str]) -> None:
         """These topics have other routes now: try them at once, and begin with short pauses again."""

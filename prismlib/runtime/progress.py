@@ -10,8 +10,9 @@ late answer cannot commit for somebody else.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from prismlib.records import Partition, RecordBatch
 
@@ -38,14 +39,28 @@ class Ticket:
 
 
 class _Track:
-    __slots__ = ("committed", "last_timestamp_ms", "live", "next_offset", "read", "start", "tickets")
+    __slots__ = (
+        "before",
+        "committed",
+        "gap",
+        "last_timestamp_ms",
+        "live",
+        "next_offset",
+        "read",
+        "start",
+        "start_timestamp_ms",
+        "tickets",
+    )
 
-    def __init__(self, start: int, *, committed: bool) -> None:
+    def __init__(self, start: int, committed: int | None, timestamp_ms: int) -> None:
         self.start = start
         self.next_offset = start  # after the settled prefix
-        self.committed = start if committed else -1
+        self.start_timestamp_ms = timestamp_ms
+        self.before = committed  # what the group had committed then
+        self.committed = committed
         self.read = start  # after the last record that has a ticket
-        self.last_timestamp_ms = -1
+        self.gap: tuple[int, int] | None = None  # the first one that nobody has explained
+        self.last_timestamp_ms = timestamp_ms
         self.tickets: deque[Ticket] = deque()
         self.live = True
 
@@ -68,15 +83,35 @@ class _Track:
 
 
 class Progress:
-    """What is read, settled and committed of each assigned partition. Used from the runner's thread only."""
+    """What is read, settled and committed of each assigned partition. Used from the runner's thread only.
+
+    Attributes:
+        gaps: how many offsets were passed that no record had: of compacted records, and of transactions.
+    """
 
     def __init__(self) -> None:
         self._tracks: dict[Partition, _Track] = {}
+        self.gaps = 0
 
-    def assign(self, partition: Partition, start: int, *, committed: bool = True) -> None:
-        """Begin anew at ``start``; ``committed`` False makes the start itself something to commit."""
+    def assign(self, partition: Partition, start: int, *, committed: int | None, timestamp_ms: int = -1) -> None:
+        """Begin anew at ``start``.
+
+        Args:
+            partition: which.
+            start: the first record to read.
+            committed: what the group has committed now; where that is not ``start``, the start itself is to be committed.
+            timestamp_ms: of the last record before ``start``, where that is known.
+        """
         self.forget(partition)
-        self._tracks[partition] = _Track(start, committed=committed)
+        self._tracks[partition] = _Track(start, committed, timestamp_ms)
+
+    def rewind(self, partition: Partition, committed: int | None) -> None:
+        """Begin anew at what is committed now; where that is nothing of ours yet, where the partition was assigned."""
+        track = self._tracks[partition]
+        if committed is None or committed == track.before:
+            self.assign(partition, track.start, committed=committed, timestamp_ms=track.start_timestamp_ms)
+        else:
+            self.assign(partition, committed, committed=committed)
 
     def forget(self, partition: Partition) -> None:
         """Revoked or lost: nothing of it is committable any more, and its tickets are inert."""
@@ -94,8 +129,22 @@ class Progress:
         track = self._tracks[batch.partition]
         ticket = Ticket(batch, track)
         track.tickets.append(ticket)
+        offsets = batch.offsets
+        absent = batch.next_offset - track.read - len(offsets)
+        if absent:
+            self.gaps += absent
+            if track.gap is None:
+                track.gap = _first_gap(track.read, offsets)
         track.read = batch.next_offset
         return ticket
+
+    def gap(self, partition: Partition) -> tuple[int, int] | None:
+        """The first offsets that no record had and nobody has explained: where they begin and end."""
+        return self._tracks[partition].gap
+
+    def explain_gap(self, partition: Partition) -> None:
+        """The records of all gaps so far were not deleted before they were read."""
+        self._tracks[partition].gap = None
 
     def settle(self, ticket: Ticket, rows: Iterable[int] | None = None) -> None:
         """These rows (None: all) are delivered or durable in the dead letters. Settling a row twice is once."""
@@ -139,11 +188,8 @@ class Progress:
         for partition, offset in next_offsets.items():
             track = self._tracks.get(partition)
             if track is not None:
-                track.committed = offset
-
-    def start(self, partition: Partition) -> int:
-        """Where reading began when the partition was assigned, or rewound."""
-        return self._tracks[partition].start
+                track.start = track.before = track.committed = offset
+                track.start_timestamp_ms = track.last_timestamp_ms
 
     def position(self, partition: Partition) -> int:
         """The offset after the last record that was read."""
@@ -152,3 +198,9 @@ class Progress:
     def last_timestamp_ms(self, partition: Partition) -> int:
         """Timestamp of the last record of the settled prefix, or -1."""
         return self._tracks[partition].last_timestamp_ms
+
+
+def _first_gap(expected: int, offsets: Sequence[int]) -> tuple[int, int]:
+    """Where the first gap begins and ends; ``offsets`` has one, counted from ``expected``."""
+    row = bisect_left(range(len(offsets)), True, key=lambda i: offsets[i] - expected > i)
+    return expected + row, offsets[row]

@@ -97,9 +97,9 @@ class Runner:
         self._tell = careful(tell)
         self._reloader = reloader
         self._progress = Progress()
-        self._assignment = Assignment(settings, source, sink, self._progress)
-        self._pauses = Pauses(source)
         self._stop = threading.Event()
+        self._assignment = Assignment(settings, source, sink, self._progress, self._stop)
+        self._pauses = Pauses(source)
         self._delivery: Delivery | None = None
         self._last_record = 0.0
         self._letters_log = LettersLog(settings.dead_letter_topic)
@@ -194,8 +194,9 @@ class Runner:
         try:
             self._open()
             self._loop()
-        except BaseException:
+        except BaseException as error:
             self._assignment.failed = True
+            self._assignment.explain(error)
             raise
         finally:
             self._close()
@@ -221,6 +222,7 @@ class Runner:
                 self.counters,
                 commit_interval=settings.commit_interval,
                 ledger_row=self._assignment.ledger_row,
+                before_commit=self._assignment.before_commit,
             )
         elif self._dead_letters is not None:
             self._delivery = WritesDelivery(
@@ -233,6 +235,7 @@ class Runner:
                 self.counters,
                 commit_interval=settings.commit_interval,
                 ledger_row=self._assignment.ledger_row,
+                before_commit=self._assignment.before_commit,
             )
         else:
             raise StageContractError("a sink without transactions needs somewhere to put dead letters")
@@ -384,10 +387,14 @@ class Runner:
     def _rewind(self, delivery: Delivery) -> None:
         """Read again what an aborted transaction held."""
         if delivery.rewind():
+            self._last_record = time.monotonic()  # there are records again
             self._seek({p: self._progress.position(p) for p in self._progress.assigned()})
 
     def _idle_for_long(self, delivery: Delivery, batches: Sequence[RecordBatch]) -> bool:
-        limit = self._settings.until_idle
-        if limit is None or batches or not delivery.idle() or not self._progress.assigned():
+        """A standby without partitions ends likewise, but not before the group has answered it."""
+        limit, now = self._settings.until_idle, time.monotonic()
+        self._last_record = self._last_record if self._assignment.joined else now
+        if limit is None or batches or not delivery.idle() or now - self._last_record < limit:
             return False
-        return time.monotonic() - self._last_record >= limit
+        self._pauses.require_none(self._settings.pipeline)
+        return True

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from prismlib.records import Loss
+
 Start: TypeAlias = Literal["earliest", "latest"] | int
 """Where a fresh pipeline starts; an int is a time, in ms since the epoch."""
 
@@ -15,6 +17,7 @@ class RunnerSettings:
 
     Attributes:
         pipeline: its name, the consumer group.
+        file: the pipeline's file, for commands that errors tell to run; "" where there is none.
         worker: this worker's name.
         start: where reading begins when neither ledger nor broker knows the pipeline.
         on_drift: what a schema that a route cannot read does.
@@ -23,6 +26,7 @@ class RunnerSettings:
         dead_letter_topic: where dead letters go.
         stop_above_share: stop when more than this share of the last records was rejected.
         stop_above_of_last: how many records that looks back.
+        accept_loss: losses that an operator accepts; only exactly these.
         accept_recreated: topics whose re-creation an operator accepts.
         until_idle: stop by itself after this many seconds without a record; None runs until it is stopped.
         max_records: records per poll.
@@ -30,6 +34,7 @@ class RunnerSettings:
     """
 
     pipeline: str
+    file: str = ""
     worker: str = "1"
     start: Start = "earliest"
     on_drift: Literal["pause", "dead_letter", "stop"] = "pause"
@@ -38,6 +43,7 @@ class RunnerSettings:
     dead_letter_topic: str = ""
     stop_above_share: float = 0.5
     stop_above_of_last: int = 1000
+    accept_loss: frozenset[Loss] = frozenset()
     accept_recreated: frozenset[str] = frozenset()
     until_idle: float | None = None
     max_records: int = 2000

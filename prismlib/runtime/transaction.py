@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 from prismlib.errors import FencedError, RetryableError, StageContractError
@@ -53,8 +53,13 @@ class TransactionDelivery:
         *,
         commit_interval: float,
         ledger_row: Callable[[Partition, int], LedgerRow],
+        before_commit: Callable[[Collection[Partition]], None],
     ) -> None:
-        """``ledger_row(partition, next_offset)`` makes the row that is committed with the offset."""
+        """Two questions to the assignment.
+
+        ``ledger_row(partition, next_offset)`` makes the row that is committed with the offset; ``before_commit`` raises
+        when these partitions must not be committed.
+        """
         if not isinstance(source, InGroup):
             raise StageContractError("a transactional sink needs a source that is a member of a group")
         self._group: InGroup = source
@@ -66,6 +71,7 @@ class TransactionDelivery:
         self._counters = counters
         self._interval = commit_interval
         self._ledger_row = ledger_row
+        self._before_commit = before_commit
         self._open: list[Prepared] = []
         self._in_transaction = False
         self._written = 0
@@ -110,9 +116,7 @@ class TransactionDelivery:
         rejected = list(prepared.letters)
         try:
             if not self._in_transaction:
-                self._sink.begin()
-                self._in_transaction = True
-                self._due = time.monotonic() + self._interval
+                self._begin()
             known = self._culprits.pop((batch.partition, batch.offsets[0]), None) if len(batch) == 1 else None
             self._open.append(prepared if known is None else replace(prepared, rows=()))  # its document is not sent
             self._progress.track(batch) if len(batch) else None
@@ -142,6 +146,7 @@ class TransactionDelivery:
             self._go_back(error)
             return
         self._counters.read += len(batch)
+        self._counters.gaps = self._progress.gaps
         self._counters.dead_letters += len(rejected)
         self._counters.dropped += len(prepared.dropped)
         self._counters.delivered += len(batch) - len(rejected) - len(prepared.dropped)
@@ -159,6 +164,20 @@ class TransactionDelivery:
             time.sleep(min(timeout, self._not_before - now))
         elif self._in_transaction and not self._rewind and now >= self._due:
             self._commit()  # what must be rewound is open only because it could not be aborted yet
+        elif not self._in_transaction and not self._rewind and self._progress.committable():
+            self._mirror()
+
+    def _mirror(self) -> None:
+        """Begin a transaction without documents: the broker does not know yet where partitions start that are quiet now."""
+        try:
+            self._begin()
+        except RetryableError as error:
+            self._go_back(error)
+
+    def _begin(self) -> None:
+        self._sink.begin()
+        self._in_transaction = True
+        self._due = time.monotonic() + self._interval
 
     def needs_rewind(self) -> bool:
         """The transaction was dropped, and its records were not read again yet."""
@@ -179,8 +198,7 @@ class TransactionDelivery:
             self._wait(error)
             return False
         for partition in partitions:
-            start = committed[partition].next_offset
-            self._progress.assign(partition, self._progress.start(partition) if start is None else start)
+            self._progress.rewind(partition, committed[partition].next_offset)
         self._rewind = False
         return True
 
@@ -193,6 +211,7 @@ class TransactionDelivery:
                 raise _RefusedError(f"the broker refused a record of the transaction: {_first(result)}")
             self._progress.settle_all()
             next_offsets = self._progress.committable()
+            self._before_commit(next_offsets)
             rows = [self._ledger_row(partition, offset) for partition, offset in next_offsets.items()]
             self._sink.commit(next_offsets, self._group.member(), rows)
         except RetryableError as error:

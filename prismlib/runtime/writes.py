@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
@@ -73,8 +73,9 @@ class WritesDelivery:
         *,
         commit_interval: float,
         ledger_row: Callable[[Partition, int], LedgerRow],
+        before_commit: Callable[[Collection[Partition]], None],
     ) -> None:
-        """``dead_letters`` is durable once its ``flush`` returns; ``ledger_row`` as in TransactionDelivery."""
+        """``dead_letters`` is durable once its ``flush`` returns; the last two as in TransactionDelivery."""
         self._source = source
         self._sink = sink
         self._ledger: KeepsLedger | None = sink if isinstance(sink, KeepsLedger) else None
@@ -85,6 +86,7 @@ class WritesDelivery:
         self._counters = counters
         self._interval = commit_interval
         self._ledger_row = ledger_row
+        self._before_commit = before_commit
         self._policy = sink.policy
         self._pool = ThreadPoolExecutor(self._policy.max_in_flight, thread_name_prefix="prism-write")
         self._waiting: list[tuple[Ticket, Prepared]] = []  # accepted, not in a write yet
@@ -105,6 +107,7 @@ class WritesDelivery:
             return
         ticket = self._progress.track(prepared.batch)
         self._counters.read += len(prepared.batch)
+        self._counters.gaps = self._progress.gaps
         self._limit.count(len(prepared.batch), prepared.letters)
         self._refused += [(ticket, letter) for letter in prepared.letters]
         if prepared.dropped:
@@ -264,6 +267,11 @@ class WritesDelivery:
         self._commit_due = time.monotonic() + self._interval
         next_offsets = self._progress.committable()
         if not next_offsets:
+            return
+        try:
+            self._before_commit(next_offsets)
+        except RetryableError as error:
+            log.warning("the topics cannot be looked at, committing later", extra={"reason": str(error)})
             return
         try:
             if self._ledger is not None:

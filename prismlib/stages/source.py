@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
 
@@ -32,19 +32,25 @@ class Horizon:
         end: offset that the next record will get.
         topic_id: id that changes when the topic is deleted and created again; "" where there is none.
         start_timestamp_ms: timestamp of the first record still there, or -1.
+        partitions: how many the topic has; 0 where the source does not say.
     """
 
     start: int
     end: int
     topic_id: str
     start_timestamp_ms: int = -1
+    partitions: int = 0
 
 
 class AssignmentListener(Protocol):
     """What the runner does when partitions come and go. Called by the source inside ``poll`` (and ``close``) only."""
 
     def on_assigned(self, partitions: Sequence[Partition]) -> StartPosition:
-        """Decide where to start. Raising refuses the assignment: the source gives it back, and ``poll`` raises it on."""
+        """Decide where to start; may commit already. Raising refuses the assignment: the source gives it back, and ``poll`` raises it on.
+
+        A member that joined and is given nothing hears so by a call with no partitions: a standby, which ends when it is
+        told to end after being idle. It is never taken for one by a source that does not make that call.
+        """
         ...
 
     def on_revoked(self, partitions: Sequence[Partition]) -> None:
@@ -72,6 +78,7 @@ class Source(Protocol):
     - ``SRC-09`` tombstones, missing keys, empty values, headers and timestamps arrive as they were written
     - ``SRC-10`` ``close`` calls ``on_revoked`` for what is still assigned, and may be called twice
     - ``SRC-11`` ``horizons`` answers with what the partition holds now, not when it was opened
+    - ``SRC-12`` ``topic_ids`` answers with the ids that ``horizons`` names, and "" for a topic that does not exist
     """
 
     def open(self, listener: AssignmentListener) -> None:
@@ -153,5 +160,17 @@ class FindsTimes(Protocol):
         """The first offset written at or after the time, in ms since the epoch; the end where there is none.
 
         Raises like ``commit``.
+        """
+        ...
+
+
+@runtime_checkable
+class IdentifiesTopics(Protocol):
+    """Capability: a topic that was deleted and created again can be told from the one that was read."""
+
+    def topic_ids(self, streams: Collection[str]) -> Mapping[str, str]:
+        """The id of each topic now, asked of the server in one request; "" where there is no such topic.
+
+        Called before every commit. Raises like ``commit``.
         """
         ...

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TypeVar
@@ -19,7 +19,16 @@ from typing import TypeVar
 from prismlib.errors import RetryableError, UnwritableError
 from prismlib.records import Documents, LedgerNote, LedgerRow, Partition, RecordBatch, Retry, WriteResult
 from prismlib.stages.sink import KeepsLedger, Sink, Transactional, WritePolicy
-from prismlib.stages.source import AssignmentListener, Committed, Horizon, InGroup, Pausable, Seekable, Source
+from prismlib.stages.source import (
+    AssignmentListener,
+    Committed,
+    Horizon,
+    IdentifiesTopics,
+    InGroup,
+    Pausable,
+    Seekable,
+    Source,
+)
 
 T = TypeVar("T")
 
@@ -93,7 +102,7 @@ class FaultPlan:
 
 
 class FaultySource:
-    """A source in front of another one that is InGroup, Pausable and Seekable.
+    """A source in front of another one that is InGroup, Pausable, Seekable and IdentifiesTopics.
 
     ``poll`` is only ever struck before: a poll that reads and then raises would break SRC-02, which no source may do.
     """
@@ -126,6 +135,13 @@ class FaultySource:
     def horizons(self, partitions: Sequence[Partition]) -> Mapping[Partition, Horizon]:
         """Pass on, with faults."""
         return self.plan.around("horizons", lambda: self.source.horizons(partitions))
+
+    def topic_ids(self, streams: Collection[str]) -> Mapping[str, str]:
+        """Pass on, with faults. Raises TypeError when the wrapped source does not identify topics."""
+        if not isinstance(self.source, IdentifiesTopics):
+            raise TypeError(f"{type(self.source).__name__} does not identify topics")
+        source = self.source
+        return self.plan.around("topic ids", lambda: source.topic_ids(streams))
 
     def close(self) -> None:
         """Pass on."""

@@ -22,7 +22,7 @@ import pytest
 
 from prismlib.errors import StageError
 from prismlib.records import Partition, RecordBatch
-from prismlib.stages.source import Pausable, Seekable, Source
+from prismlib.stages.source import IdentifiesTopics, Pausable, Seekable, Source
 from prismlib.testing.clauses import proves, require
 from prismlib.testing.written import Written, arrived, numbered, odd_records, require_equal_columns
 
@@ -112,7 +112,7 @@ def within(patience: float, call: Callable[[], T], what: str) -> T:
 
 
 class SourceConformance:
-    """Every clause of :class:`prismlib.stages.Source`, and its capabilities Pausable and Seekable."""
+    """Every clause of :class:`prismlib.stages.Source`, and its capabilities IdentifiesTopics, Pausable and Seekable."""
 
     @proves("SRC-01")
     def test_src_01_a_batch_is_consecutive_records_of_one_partition(self, harness: SourceHarness) -> None:
@@ -291,6 +291,24 @@ class SourceConformance:
             )
             offsets += harness.append(topic, 0, numbered(0, 2))
         source.close()
+
+    @proves("SRC-12")
+    def test_src_12_topics_are_identified(self, harness: SourceHarness) -> None:
+        topics = [harness.create_topic(1) for _ in range(2)]
+        ids: dict[str, str] = {}
+        for topic in topics:
+            source, _ = _opened(harness, topic)
+            if not isinstance(source, IdentifiesTopics):
+                source.close()
+                pytest.skip("the source does not identify topics")
+            missing = f"{topic}-that-never-was"
+            answer = source.topic_ids([topic, missing])
+            named = source.horizons([Partition(topic, 0)])[Partition(topic, 0)].topic_id
+            source.close()
+            expected = {topic: named, missing: ""}
+            require(answer == expected and bool(named), f"horizons and the missing topic make {expected}, not {answer}")
+            ids[topic] = named
+        require(len(set(ids.values())) == len(ids), f"two topics have one id: {ids}")
 
     def test_a_paused_partition_rests_and_resumes_where_it_stopped(self, harness: SourceHarness) -> None:
         topic = harness.create_topic(2)

@@ -18,9 +18,9 @@ from prismlib.runtime.offsets import Standing
 SOON_MS: Final = 24 * 3600 * 1000
 """Data that is lost sooner than this is a finding, once half of its retention has passed."""
 
-LossState: TypeAlias = Literal["nothing unread", "never", "unknown", "by size", "at", "due", "lost"]
+DeadlineState: TypeAlias = Literal["nothing unread", "never", "unknown", "by size", "at", "due", "lost"]
 """From harmless to worst. ``at``: not before a time. ``due``: that time has passed, and the broker may delete it at any moment."""
-_WORST: Final[tuple[LossState, ...]] = ("lost", "due", "at", "by size", "unknown", "never", "nothing unread")
+_WORST: Final[tuple[DeadlineState, ...]] = ("lost", "due", "at", "by size", "unknown", "never", "nothing unread")
 
 ExpiryState: TypeAlias = Literal[
     "nothing committed", "never", "while a worker runs", "unknown", "at", "due", "forgotten"
@@ -87,7 +87,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class Deadline:
     """When the oldest unread record is deleted.
 
     Attributes:
@@ -96,7 +96,7 @@ class Loss:
         by_size: or sooner, because the topic's size is limited too.
     """
 
-    state: LossState
+    state: DeadlineState
     at_ms: int = -1
     by_size: bool = False
 
@@ -150,7 +150,7 @@ class Line:
     state: LineState
     lag: int | None
     behind_ms: int | None
-    loss: Loss
+    loss: Deadline
     at_risk: bool = False
     problem: str = ""
 
@@ -213,7 +213,7 @@ def unread(standing: Standing) -> tuple[int, int] | None:
     return standing.lag, at if standing.lag else -1
 
 
-def loss(standing: Standing, retention: Retention | None, now_ms: int) -> Loss:
+def deadline(standing: Standing, retention: Retention | None, now_ms: int) -> Deadline:
     """When the oldest unread record of a partition is deleted.
 
     Args:
@@ -224,19 +224,19 @@ def loss(standing: Standing, retention: Retention | None, now_ms: int) -> Loss:
     found = unread(standing)
     lost = not standing.recreated and bool(standing.problem) and (standing.next_offset or 0) < standing.horizon.start
     if found is None or found[1] < 0:
-        return Loss("lost" if lost else "nothing unread")
+        return Deadline("lost" if lost else "nothing unread")
     if retention is None:
-        return Loss("lost" if lost else "unknown")
+        return Deadline("lost" if lost else "unknown")
     if retention.age_ms is None:
-        return Loss("lost" if lost else "by size" if retention.by_size else "never", by_size=retention.by_size)
+        return Deadline("lost" if lost else "by size" if retention.by_size else "never", by_size=retention.by_size)
     at_ms = found[1] + retention.age_ms
-    return Loss("lost" if lost else "due" if at_ms <= now_ms else "at", at_ms, retention.by_size)
+    return Deadline("lost" if lost else "due" if at_ms <= now_ms else "at", at_ms, retention.by_size)
 
 
 def _line(standing: Standing, facts: Facts, resting: Sequence[Pause], now_ms: int) -> Line:
     partition, found = standing.partition, unread(standing)
     retention = facts.retention.get(partition.stream)
-    when = loss(standing, retention, now_ms)
+    when = deadline(standing, retention, now_ms)
     behind = None if found is None else max(0, now_ms - found[1]) if found[1] >= 0 else 0
     at_risk = _at_risk(when, behind, retention, now_ms)
     state: LineState = "ok"
@@ -256,7 +256,7 @@ def _line(standing: Standing, facts: Facts, resting: Sequence[Pause], now_ms: in
     return Line(str(partition), partition.stream, state, lag, behind, when, at_risk, standing.problem)
 
 
-def _at_risk(when: Loss, behind_ms: int | None, retention: Retention | None, now_ms: int) -> bool:
+def _at_risk(when: Deadline, behind_ms: int | None, retention: Retention | None, now_ms: int) -> bool:
     """A topic that keeps its records for some hours only is not always at risk: half of the time must have passed."""
     if when.state == "due":
         return True

@@ -192,6 +192,16 @@ class RemembersHorizons(MemorySource):
         return {one: self.cache[one] for one in partitions}
 
 
+class IdentifiesTopicsByTheirNames(MemorySource):
+    def topic_ids(self, streams):
+        return {stream: f"id of {stream}" if self._broker.has_topic(stream) else "" for stream in streams}
+
+
+class LeavesOutMissingTopics(MemorySource):
+    def topic_ids(self, streams):
+        return {stream: found for stream, found in super().topic_ids(streams).items() if found}
+
+
 # Decoders
 
 
@@ -751,6 +761,8 @@ BROKEN = [
     Broken("SRC-10", LeavesWithoutAWord, "called on_revoked with", MemorySourceHarness),
     Broken("SRC-10", RevokesAtEveryClose, "second close", MemorySourceHarness),
     Broken("SRC-11", RemembersHorizons, "horizons says", MemorySourceHarness),
+    Broken("SRC-12", IdentifiesTopicsByTheirNames, "horizons and the missing topic make", MemorySourceHarness),
+    Broken("SRC-12", LeavesOutMissingTopics, "horizons and the missing topic make", MemorySourceHarness),
     Broken("DEC-01", LeavesOutErrors, "rows", JsonDecoderHarness),
     Broken("DEC-02", StopsAtTheFirstError, "expected the rows", JsonDecoderHarness),
     Broken("DEC-02", TurnsTrueIntoOne, "'paid': 1", JsonDecoderHarness),

@@ -152,8 +152,12 @@ class MemoryBroker:
     def horizon(self, partition: Partition) -> Horizon:
         """What the partition holds now. Raises FatalError when there is no such partition."""
         with self.changed:
-            log = self.log(partition)
-            return Horizon(log.start, log.end, self._topic(partition.stream).topic_id, log.start_timestamp_ms)
+            log, topic = self.log(partition), self._topic(partition.stream)
+            return Horizon(log.start, log.end, topic.topic_id, log.start_timestamp_ms, len(topic.logs))
+
+    def topic_id(self, topic: str) -> str:
+        """Its id now, or "" when there is none."""
+        return self._topics[topic].topic_id if self.has_topic(topic) else ""
 
     # Groups
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from prismlib.errors import (
     ConfigError,
@@ -22,7 +22,7 @@ from prismlib.testing.memory.log import batch_of
 
 
 class MemorySource:
-    """Reads topics of a :class:`MemoryBroker`; InGroup, Pausable and Seekable.
+    """Reads topics of a :class:`MemoryBroker`; InGroup, Pausable, Seekable and IdentifiesTopics.
 
     A member that stops without ``close`` keeps its partitions until ``broker.lose(group, member_name)``, or until
     another source joins with the same name, which fences it.
@@ -56,6 +56,7 @@ class MemorySource:
         self._positions: dict[Partition, int] = {}
         self._paused: set[Partition] = set()
         self._turn = 0
+        self._told = 0  # the generation in which the listener heard that this member was given nothing
 
     def open(self, listener: AssignmentListener) -> None:
         """Join the group. Raises ConfigError for a missing topic, UnreachableError while the broker is down."""
@@ -105,6 +106,11 @@ class MemorySource:
         """See Source. ``end`` counts records of open transactions and markers, as offsets do."""
         self._broker.require_reachable()
         return {one: self._broker.horizon(one) for one in partitions}
+
+    def topic_ids(self, streams: Collection[str]) -> Mapping[str, str]:
+        """See IdentifiesTopics."""
+        self._broker.require_reachable()
+        return {stream: self._broker.topic_id(stream) for stream in streams}
 
     def close(self) -> None:
         """See Source: ``on_revoked`` for what is still assigned, or ``on_lost`` when it was lost without notice.
@@ -176,6 +182,9 @@ class MemorySource:
             claimed = self._broker.group(self._group).claim(session)
         if claimed:
             self._start(session, listener, claimed)
+        elif not self._positions and self._told != session.generation:
+            self._told = session.generation
+            listener.on_assigned([])
 
     def _after_loss(self, session: Session, listener: AssignmentListener) -> None:
         lost = sorted(self._positions)
@@ -227,7 +236,7 @@ class MemorySource:
         if not log.start <= position <= log.end:
             raise DataLossError(
                 f"group {self._group!r} is to read {partition} from offset {position}, but it holds {log.start} to "
-                f"{log.end}: decide where to go on and reset the group"
+                f"{log.end}; nothing was skipped"
             )
         records, self._positions[partition] = log.read(position, limit)
         if not records:

@@ -39,6 +39,7 @@ class Member:
         )
         self.open: list[RecordBatch] = []
         self.told: list[tuple[str, list[Partition]]] = []
+        self.standby = 0
         self.before_deciding: Callable[[], Any] = lambda: None
 
     def start(self) -> Member:
@@ -49,6 +50,9 @@ class Member:
     # --- the listener ----
 
     def on_assigned(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+        if not partitions:
+            self.standby += 1
+            return {}
         self.told.append(("assigned", sorted(partitions)))
         self.before_deciding()
         committed = self.source.committed(partitions)

@@ -463,3 +463,19 @@ def test_a_group_that_nobody_has_left_keeps_its_offsets(log: EmbeddedLog, tmp_pa
     two = world.member("2").start()
     assert two.poll() == 0
     world.close()
+
+
+def test_a_member_that_is_given_nothing_hears_so_once_a_time(world: World) -> None:
+    members = [world.member(str(n)).start() for n in range(4)]
+    world.settle(*members)
+    standby = [member for member in members if not member.mine]
+    assert [len(member.mine) for member in members if member.mine] == [1, 1, 1]
+    (idle,) = standby
+    heard = idle.standby
+    assert heard >= 1
+    idle.poll()
+    assert idle.standby == heard
+    busy = next(member for member in members if member.mine)
+    busy.close()
+    world.settle(*(member for member in members if member is not busy))
+    assert len(idle.mine) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from pathlib import Path
 
@@ -135,6 +136,36 @@ def test_records_below_the_log_start_are_refused_with_what_is_lost(site: Site, t
     assert (
         "in[1]: data is lost: the next record to read has offset 10, the log now starts at 15; at most 5 records" in err
     )
+    assert err.splitlines()[-1] == f"error:   prism run {to_topic} --accept-loss 'in[1]:10-15'"
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["one worker", "two workers"])
+def test_the_command_of_the_refusal_goes_on_without_what_is_lost(
+    site: Site, to_topic: Path, to_alias: Path, workers: tuple[str, ...]
+) -> None:
+    for path in (to_topic, to_alias):
+        site.prism("setup", path, "--yes")
+    with EmbeddedLog(site.storage) as log, EmbeddedDocuments(site.storage) as documents:
+        for index in range(2):
+            log.append("out", [(b"k", b'{"n":%d}' % n) for n in range(10)], partition=index)
+        assert site.prism("run", to_alias, "--until-idle", "0.3")[0] == 0
+        for index in range(2):
+            log.append("out", [(b"k", b'{"n":%d}' % n) for n in range(10, 20)], partition=index)
+            log.trim("out", index, 12 + index)
+        _, _, err = site.prism("run", to_alias, "--until-idle", "0.3")
+        command = shlex.split(err.splitlines()[-1].removeprefix("error: "))
+        assert command == [
+            "prism",
+            "run",
+            str(to_alias),
+            "--accept-loss",
+            "out[0]:10-12",
+            "--accept-loss",
+            "out[1]:10-13",
+        ]
+        assert site.prism(*command[1:], "--until-idle", "1", *workers)[0] == 0
+        assert site.prism("run", to_alias, "--until-idle", "0.3")[0] == 0
+        assert len(list(documents.all("things"))) == 20 + 8 + 7
 
 
 def test_a_topic_that_was_created_again_is_refused_until_it_is_accepted(site: Site, to_topic: Path) -> None:

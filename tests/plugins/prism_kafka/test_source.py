@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
@@ -14,6 +14,12 @@ from prismlib.records import Partition
 from tests.plugins.prism_kafka.broker import PATIENCE, QUIET, Broker, Listener, fresh_name, offsets, opened, read
 
 pytestmark = pytest.mark.real
+
+PROTOCOLS: dict[str, dict[str, str]] = {
+    "cooperative": {},
+    "eager": {"partition.assignment.strategy": "range"},
+    "KIP-848": {"group.protocol": "consumer"},
+}
 
 
 def poll_until(done: Callable[[], bool], *sources: KafkaSource) -> None:
@@ -238,6 +244,58 @@ def test_a_topic_that_is_created_again_has_another_id(broker: Broker) -> None:
         source.horizons([partition])
     broker.create_topic(topic)
     assert source.horizons([partition])[partition].topic_id not in ("", before)
+
+
+def test_topics_are_identified_in_one_request(broker: Broker) -> None:
+    topics = [broker.create_topic() for _ in range(2)]
+    source = broker.source(topics, fresh_name())
+    ids = source.topic_ids(topics)
+    named = source.horizons([Partition(topic, 0) for topic in topics])
+    assert ids == {topic: named[Partition(topic, 0)].topic_id for topic in topics}
+    broker.delete_topic(topics[0])
+    assert source.topic_ids(topics) == {topics[0]: "", topics[1]: ids[topics[1]]}
+    broker.create_topic(topics[0])
+    assert source.topic_ids(topics)[topics[0]] not in {"", *ids.values()}
+    assert source.topic_ids([]) == {}
+
+
+def test_a_horizon_says_how_many_partitions_the_topic_has(broker: Broker) -> None:
+    topic = broker.create_topic(partitions=3)
+    source = broker.source(topic, fresh_name())
+    assert source.horizons([Partition(topic, 1)])[Partition(topic, 1)].partitions == 3
+
+
+@pytest.mark.parametrize("protocol", ["cooperative", "eager"])  # by the new protocol, the client says nothing
+def test_a_member_that_is_given_nothing_hears_so(broker: Broker, protocol: str) -> None:
+    options = PROTOCOLS[protocol]
+    topic, group = broker.create_topic(), fresh_name()
+    members = {name: broker.source(topic, group, worker=name, **options) for name in ("1", "2")}
+    told = {name: opened(source) for name, source in members.items()}
+    deadline = time.monotonic() + PATIENCE
+    while not (all(one.events for one in told.values()) and any(one.mine for one in told.values())):
+        assert time.monotonic() < deadline, {name: one.events for name, one in told.items()}
+        for source in members.values():
+            source.poll(10, 0.1)
+    (standby,) = (one for one in told.values() if not one.mine)
+    assert ("assigned", []) in standby.events
+
+
+@pytest.mark.parametrize("options", PROTOCOLS.values(), ids=PROTOCOLS)
+def test_a_listener_may_commit_while_it_decides(broker: Broker, options: dict[str, str]) -> None:
+    topic, group = broker.create_topic(), fresh_name()
+    broker.number(topic, 10)
+    partition = Partition(topic, 0)
+    source = broker.source(topic, group, **options)
+
+    class Commits(Listener):
+        def on_assigned(self, partitions: Sequence[Partition]) -> Mapping[Partition, int]:
+            if partitions:
+                self.source.commit({partition: 4})
+            return super().on_assigned(partitions)
+
+    source.open(Commits(source))
+    assert offsets(read(source, 6)) == [4, 5, 6, 7, 8, 9]
+    assert source.committed([partition])[partition].next_offset == 4
 
 
 def test_a_topic_that_is_deleted_stops_reading(broker: Broker) -> None:

@@ -87,10 +87,12 @@ def test_a_refusal_is_delivered_before_the_end_with_3(site: Site, lossy: ModuleT
     test, refusal = hook.came
     assert test["title"] == "Prism: p can reach you here"
     assert refusal["title"] == "Prism: p refuses to go on: topic words"
-    assert refusal["message"].splitlines()[0].startswith("What happened: words[0]")
+    assert refusal["message"].startswith(
+        "What happened: pipeline p does not start, and nothing was read:\n  words[0]: data is"
+    )
+    assert f"prism run {site.path} --accept-loss 'words[0]:1-3'" in refusal["message"]
     assert f"Run next: prism offsets show {site.path}" in refusal["message"]
     assert "worker w7" in refusal["message"]
-    assert "What happened: words[0]" in refusal["message"]
 
 
 def test_an_untested_address_is_tested_once_while_the_pipeline_runs(site: Site, world: ModuleType, hook: Hook) -> None:

@@ -118,6 +118,8 @@ def test_a_stage_without_its_methods_is_refused_before_anything_runs(
         (["run", "p.toml", "--workers", "0"], "0 is not in the range"),
         (["run", "p.toml", "--worker", "../x"], "letters, digits"),
         (["run", "p.toml", "--log-level", "loud"], "'loud' is not one of"),
+        (["run", "p.toml", "--accept-loss", "words:1-2"], "write TOPIC[PARTITION]:FIRST-END, as the refusal shows it"),
+        (["run", "p.toml", "--accept-loss", "words[0]:2-2"], "END is the offset after the last record"),
         (["--verbos"], "No such option"),
     ],
 )
@@ -127,8 +129,10 @@ def test_wrong_usage(site: Site, arguments: list[str], message: str) -> None:
     assert message in result.err
 
 
-def test_a_topic_that_no_route_reads_cannot_be_accepted(site: Site) -> None:
-    result = site.prism("run", site.path, "--accept-recreated", "wards")
+@pytest.mark.parametrize("workers", [[], ["--workers", "2"]])
+@pytest.mark.parametrize("option", [["--accept-recreated", "wards"], ["--accept-loss", "wards[0]:1-2"]])
+def test_a_topic_that_no_route_reads_cannot_be_accepted(site: Site, option: list[str], workers: list[str]) -> None:
+    result = site.prism("run", site.path, *option, *workers)
     assert result.code == 2
     assert "has no route for the topic 'wards'; did you mean 'words'?" in result.err
 

@@ -42,10 +42,10 @@ def standing(ledger: int | None, committed: int | None, *, start: int = 10, end:
         (4, 4, "equal", 86, "data is lost: offsets 4 to 9 are gone"),
         (4, None, "no broker offset", 86, "data is lost: offsets 4 to 9 are gone"),
         (None, 9, "no ledger row", 81, "data is lost: offsets 9 to 9 are gone"),
-        (40, 4, "ledger ahead", 50, "data is lost: offsets 4 to 9 are gone"),
-        (4, 40, "broker ahead", 86, ""),  # somebody moved the group beyond what is lost
+        (40, 4, "ledger ahead", 50, ""),  # what is gone was settled
+        (4, 40, "broker ahead", 86, "data is lost: offsets 4 to 9 are gone"),
         (91, 91, "equal", 0, "the next offset 91 lies beyond the end of the log"),
-        (40, 91, "broker ahead", 50, ""),
+        (40, 91, "broker ahead", 50, "the next offset 91 lies beyond the end of the log"),
     ],
 )
 def test_standing(ledger: int | None, committed: int | None, state: str, lag: int | None, problem: str) -> None:

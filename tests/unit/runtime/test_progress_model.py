@@ -48,7 +48,7 @@ def run_model(make: Callable[[], Progress], seed: int, steps: int = 120) -> None
 
     def assign(partition: Partition) -> None:
         start = committed.get(partition, 0)
-        real.assign(partition, start)
+        real.assign(partition, start, committed=start)
         oracle.start[partition] = start
         oracle.read[partition] = []
         log_end[partition] = start
@@ -199,7 +199,7 @@ def test_the_model_catches_a_planted_bug(bug: type[Progress]) -> None:
 
 def test_lost_partitions_drop_offsets_that_were_ready_to_commit() -> None:
     progress = Progress()
-    progress.assign(P[0], 0)
+    progress.assign(P[0], 0, committed=0)
     progress.settle(progress.track(batch_of(P[0], [0, 1, 2])))
     assert progress.committable() == {P[0]: 3}
     progress.forget(P[0])
@@ -208,5 +208,5 @@ def test_lost_partitions_drop_offsets_that_were_ready_to_commit() -> None:
 
 def test_a_start_that_is_not_committed_yet_is_committable() -> None:
     progress = Progress()
-    progress.assign(P[0], 7, committed=False)
+    progress.assign(P[0], 7, committed=None)
     assert progress.committable() == {P[0]: 7}

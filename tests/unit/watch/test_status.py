@@ -12,7 +12,7 @@ from prismlib.records import LedgerNote, LedgerRow, NoteKind, Partition
 from prismlib.runtime.offsets import Standing
 from prismlib.stages import Horizon
 from prismlib.watch.findings import findings
-from prismlib.watch.status import Expiry, Facts, Letters, Loss, assess, expiry, loss, pauses, unread
+from prismlib.watch.status import Deadline, Expiry, Facts, Letters, assess, deadline, expiry, pauses, unread
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
@@ -77,27 +77,27 @@ def test_what_waits_and_since_when(one: Standing, expected: tuple[int, int] | No
 @pytest.mark.parametrize(
     ("one", "retention", "expected"),
     [
-        (standing(), WEEK, Loss("at", NOW - HOUR + 7 * DAY)),
-        (standing(), Retention(7 * DAY, by_size=True), Loss("at", NOW - HOUR + 7 * DAY, by_size=True)),
-        (standing(), Retention(HOUR + 1), Loss("at", NOW + 1)),
-        (standing(), Retention(HOUR), Loss("due", NOW)),
-        (standing(at=NOW + DAY), Retention(HOUR), Loss("at", NOW + DAY + HOUR)),  # from the future
-        (standing(), Retention(), Loss("never")),
-        (standing(), Retention(by_size=True), Loss("by size", by_size=True)),
-        (standing(), None, Loss("unknown")),
-        (standing(90, 90, at=-1), WEEK, Loss("nothing unread")),
-        (standing(None, None), WEEK, Loss("nothing unread")),
-        (standing(4, 4), WEEK, Loss("lost", NOW - HOUR + 7 * DAY)),
-        (standing(4, 4), None, Loss("lost")),
-        (standing(4, 4), Retention(), Loss("lost")),
-        (standing(4, 4, start=10, end=10, at=-1), WEEK, Loss("lost")),  # all of it
-        (standing(None, 4), WEEK, Loss("lost", NOW - HOUR + 7 * DAY)),
-        (standing(40, 40, topic_id="other"), WEEK, Loss("at", NOW - 2 * HOUR + 7 * DAY)),
-        (standing(99, 99, at=-1), WEEK, Loss("nothing unread")),
+        (standing(), WEEK, Deadline("at", NOW - HOUR + 7 * DAY)),
+        (standing(), Retention(7 * DAY, by_size=True), Deadline("at", NOW - HOUR + 7 * DAY, by_size=True)),
+        (standing(), Retention(HOUR + 1), Deadline("at", NOW + 1)),
+        (standing(), Retention(HOUR), Deadline("due", NOW)),
+        (standing(at=NOW + DAY), Retention(HOUR), Deadline("at", NOW + DAY + HOUR)),  # from the future
+        (standing(), Retention(), Deadline("never")),
+        (standing(), Retention(by_size=True), Deadline("by size", by_size=True)),
+        (standing(), None, Deadline("unknown")),
+        (standing(90, 90, at=-1), WEEK, Deadline("nothing unread")),
+        (standing(None, None), WEEK, Deadline("nothing unread")),
+        (standing(4, 4), WEEK, Deadline("lost", NOW - HOUR + 7 * DAY)),
+        (standing(4, 4), None, Deadline("lost")),
+        (standing(4, 4), Retention(), Deadline("lost")),
+        (standing(4, 4, start=10, end=10, at=-1), WEEK, Deadline("lost")),  # all of it
+        (standing(None, 4), WEEK, Deadline("lost", NOW - HOUR + 7 * DAY)),
+        (standing(40, 40, topic_id="other"), WEEK, Deadline("at", NOW - 2 * HOUR + 7 * DAY)),
+        (standing(99, 99, at=-1), WEEK, Deadline("nothing unread")),
     ],
 )
-def test_when_data_is_lost(one: Standing, retention: Retention | None, expected: Loss) -> None:
-    assert loss(one, retention, NOW) == expected
+def test_when_data_is_lost(one: Standing, retention: Retention | None, expected: Deadline) -> None:
+    assert deadline(one, retention, NOW) == expected
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_topic_is_what_its_partitions_are_together() -> None:
     assert [line.name for line in status.partitions] == ["in[0]", "in[1]", "other[0]"]
     first, second = status.topics
     assert (first.name, first.state, first.lag, first.behind_ms) == ("in", "refuses", 136, 3 * HOUR)
-    assert first.loss == Loss("lost", NOW - 3 * HOUR + 7 * DAY)
+    assert first.loss == Deadline("lost", NOW - 3 * HOUR + 7 * DAY)
     assert first.problem == "in[0]: data is lost: offsets 4 to 9 are gone"
     assert (second.state, second.lag, second.behind_ms, second.loss.state) == (
         "never read",
@@ -214,7 +214,7 @@ def test_a_topic_is_what_its_partitions_are_together() -> None:
     )
     assert status.progress_ms == NOW - DAY
     both = assess(facts(standing(), standing(partition=Q, at=NOW - 2 * HOUR)), NOW).topics[0]
-    assert both.loss == Loss("at", NOW - 2 * HOUR + 7 * DAY), "the earliest counts"
+    assert both.loss == Deadline("at", NOW - 2 * HOUR + 7 * DAY), "the earliest counts"
 
 
 def test_of_many_lost_partitions_the_first_are_named() -> None:
