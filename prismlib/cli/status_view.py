@@ -51,7 +51,8 @@ _LABEL: Final = 15  # columns
 
 def print_status(status: Status, file: Path, *, partitions: bool) -> None:
     """One pipeline: its lines, what is known of all of it, and last what a person must look at."""
-    click.secho(f"{status.facts.pipeline}  {printable(str(file))}", bold=True, color=colour(sys.stdout))
+    at = moment(status.now_ms // 1000)
+    click.secho(f"{status.facts.pipeline}  {printable(str(file))}  {at}", bold=True, color=colour(sys.stdout))
     rows: list[list[tuple[str, str] | str]] = [
         [
             line.name,
@@ -70,7 +71,12 @@ def print_status(status: Status, file: Path, *, partitions: bool) -> None:
     _fact("dead letters", _letters(status, file))
     for sentence in status.facts.unknown:
         _fact("not known", sentence, "yellow")
-    for finding in findings(status):
+    found = findings(status)
+    if not found and status.facts.ledger:
+        _fact("to do", "nothing", "green")
+    if found:
+        click.echo()
+    for finding in found:
         _fact(finding.kind, finding.what, "red")
         _fact("", _command(finding.command, file))
     click.echo()

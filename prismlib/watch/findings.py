@@ -58,7 +58,7 @@ def _losses(status: Status) -> Iterator[Finding]:
 def _loss(line: Line, now_ms: int) -> str:
     when = "at any moment" if line.loss.state == "due" else f"in {span((line.loss.at_ms - now_ms) / 1000)}"
     age = span((line.behind_ms or 0) / 1000)
-    return f"the broker deletes unread records of {line.name} {when}: the oldest one waits since {age}"
+    return f"the broker deletes unread records of {line.name} {when}: the oldest one has waited for {age}"
 
 
 def _paused(status: Status) -> Iterator[Finding]:
@@ -72,15 +72,17 @@ def _paused(status: Status) -> Iterator[Finding]:
 def _nobody(status: Status) -> Iterator[Finding]:
     if status.facts.members:
         return
+    told = []
     waiting = [topic for topic in status.topics if topic.behind_ms]
     if waiting:
         lag, age = sum(topic.lag or 0 for topic in waiting), max(topic.behind_ms or 0 for topic in waiting)
-        text = f"nobody runs, and up to {lag:,} records of {listed([topic.name for topic in waiting])} wait, the oldest since {span(age / 1000)}"
-        yield Finding("nobody runs", "", text, f"prism run {FILE}")
+        names = listed([topic.name for topic in waiting])
+        told.append(f"up to {lag:,} records of {names} wait, the oldest for {span(age / 1000)}")
     unread = {one.topic for one in status.partitions if one.state == "never read"}
     if unread:
-        text = f"nobody runs, and nobody ever read the records of {listed(unread)}"
-        yield Finding("nobody runs", "", text, f"prism run {FILE}")
+        told.append(f"there are records of {listed(unread)} in partitions that nobody ever read")
+    if told:
+        yield Finding("nobody runs", "", f"no worker runs, while {', and '.join(told)}", f"prism run {FILE}")
 
 
 def _reading(status: Status) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,7 +85,7 @@ def test_records_wait_while_nobody_runs(ready: Ready) -> None:
     assert [one["state"] for one in topic["partitions"]] == ["ok", "nobody_reads", "ok"]
     (finding,) = found["findings"]
     assert (finding["kind"], finding["command"]) == ("nobody_runs", f"prism run {ready.path}")
-    assert finding["what"] == "nobody runs, and up to 3 records of topic in wait, the oldest since 1 h 30 min"
+    assert finding["what"] == "no worker runs, while up to 3 records of topic in wait, the oldest for 1 h 30 min"
     code, out, err = ready.prism("status", ready.path, "--partitions")
     assert (code, err) == (1, "")
     rows = [line.split("  ") for line in out.splitlines()]
@@ -95,9 +97,6 @@ def test_records_wait_while_nobody_runs(ready: Ready) -> None:
 
 
 def test_a_worker_that_runs_is_named(ready: Ready) -> None:
-    import subprocess  # noqa: PLC0415
-    import sys  # noqa: PLC0415
-
     command = [sys.executable, "-m", "prismlib.cli.main", "run", str(ready.path), "--worker", "blue"]
     worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -146,7 +145,7 @@ def test_all_pipelines_of_the_project_are_looked_at_and_one_that_is_wrong_hides_
     (ready.folder / "prism.toml").write_text('[[pipeline]]\nfile = "shop.toml"\n[[pipeline]]\nfile = "gone.toml"\n')
     code, out, err = ready.prism("status")
     assert code == 2
-    assert out.startswith("shop  shop.toml\n")
+    assert out.startswith("shop  shop.toml  20")
     assert err.startswith("error: gone.toml")
     code, out, _ = ready.prism("status", "--json")
     first, second = json.loads(out)["pipelines"]
@@ -160,7 +159,7 @@ def test_in_production_somebody_must_be_told(ready: Ready) -> None:
 
 
 def test_a_dead_letter_that_was_retried_is_not_open(ready: Ready) -> None:
-    assert ready.prism("dead-letters", "retry", ready.path, "--yes")[0] in {0, 1}
+    assert ready.prism("dead-letters", "retry", ready.path, "--yes")[0] == 1
     found = ready.one()["dead_letters"]
     assert (found["open"], found["at_most"]) == (1, 3)
 

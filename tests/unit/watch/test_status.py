@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,47 +9,9 @@ import pytest
 from prismlib.plugin.hookspecs import Retention
 from prismlib.records import LedgerNote, LedgerRow, NoteKind, Partition
 from prismlib.runtime.offsets import Standing
-from prismlib.stages import Horizon
 from prismlib.watch.findings import findings
-from prismlib.watch.status import Deadline, Expiry, Facts, Letters, assess, deadline, expiry, pauses, unread
-
-HOUR = 3_600_000
-DAY = 24 * HOUR
-NOW = 1_700_000_000_000
-P, Q = Partition("in", 0), Partition("in", 1)
-WEEK = Retention(7 * DAY)
-
-
-def standing(
-    ledger: int | None = 40,
-    committed: int | None = 40,
-    *,
-    at: int = NOW - HOUR,
-    start: int = 10,
-    end: int = 90,
-    start_ms: int = NOW - 2 * HOUR,
-    partition: Partition = P,
-    topic_row: LedgerRow | None = None,
-    **row: Any,
-) -> Standing:
-    """One whose next record was written at ``at``, and the first one of the log at ``start_ms``."""
-    known = None if ledger is None else LedgerRow(partition, ledger, **{"written_ms": NOW - DAY, **row})
-    horizon = Horizon(start, end, "id", start_ms)
-    return Standing(
-        partition,
-        horizon,
-        known,
-        committed,
-        topic_row,
-        at if ledger is not None else -1,
-        at if committed is not None else -1,
-    )
-
-
-def facts(*standings: Standing, **changes: Any) -> Facts:
-    made = Facts("shop", standings, (), ("worker 1",), {"in": WEEK, "other": WEEK}, 7 * DAY, Letters("dead", 0, 0))
-    return replace(made, **changes)
-
+from prismlib.watch.status import Deadline, Expiry, Facts, assess, deadline, expiry, pauses, unread
+from tests.unit.watch.facts import DAY, HOUR, NOW, WEEK, P, Q, facts, standing
 
 OTHER_ROW = LedgerRow(Q, 5, topic_id="id")
 
@@ -228,7 +189,7 @@ def test_a_finding_says_what_is_at_stake_and_what_to_run() -> None:
     status = assess(facts(standing(at=NOW - 6 * DAY - 5 * HOUR), members=(), notes=RESTS), NOW)
     assert [(one.what, one.command) for one in findings(status)] == [
         (
-            "the broker deletes unread records of in[0] in 19 h: the oldest one waits since 6 d 5 h",
+            "the broker deletes unread records of in[0] in 19 h: the oldest one has waited for 6 d 5 h",
             "prism run PIPELINE.toml",
         ),
         (
@@ -236,7 +197,7 @@ def test_a_finding_says_what_is_at_stake_and_what_to_run() -> None:
             "prism check PIPELINE.toml",
         ),
         (
-            "nobody runs, and up to 50 records of topic in wait, the oldest since 6 d 5 h",
+            "no worker runs, while up to 50 records of topic in wait, the oldest for 6 d 5 h",
             "prism run PIPELINE.toml",
         ),
     ]
