@@ -19,7 +19,8 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 from prism_protobuf.decoder import build_decoder
 from prism_protobuf.encoder import build_encoder
 from prism_protobuf.plugin import ProtobufConfig
-from prism_protobuf.schema import configured_message, message_class
+from prism_protobuf.schema import message_class
+from prism_protobuf.subjects import configured_message
 from prismlib.contracts.directory import DirectoryRegistry
 from prismlib.plugin.hookspecs import BuildContext
 from prismlib.records import Partition, RecordBatch

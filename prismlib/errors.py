@@ -30,12 +30,15 @@ at fault and what to do next; a client library's exception is kept as ``__cause_
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from prismlib.contracts.drift import SchemaDrift
     from prismlib.records import Loss
+
+DriftCause: TypeAlias = Literal["schema", "registry", "unknown-id"]
 
 
 class PrismError(Exception):
@@ -157,7 +160,19 @@ class UnwritableError(RecordError):
 
 
 class SchemaDriftError(PrismError):
-    """A route cannot read what is written now, although the records may be sound: pause, do not skip."""
+    """A route cannot read what is written now, although the records may be sound: pause, do not skip.
+
+    Attributes:
+        cause: ``schema``: what is written does not fit what is read. ``registry``: it cannot be told now, for the registry
+            does not answer; a route waits for it, whatever ``on_drift`` says. ``unknown-id``: so many records have ids that the
+            registry does not know that they are no broken records any more.
+        drift: what changed, for the report; None where that is not known.
+    """
+
+    def __init__(self, message: str, *, cause: DriftCause = "schema", drift: SchemaDrift | None = None) -> None:
+        super().__init__(message)
+        self.cause: DriftCause = cause
+        self.drift = drift
 
 
 class ContractError(PrismError):

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Final
 from prism_avro.decoding import FAULTS, Program, Run, compile_plan, compile_skip
 from prism_avro.explaining import Walk
 from prism_avro.numbers import UnreadableError
-from prism_avro.projection import Projection, check_reads, project
+from prism_avro.projection import Projection, project
 from prism_avro.resolution import UnresolvableError, resolve
 from prism_avro.schema import Type
 from prism_avro.source import Locator
 from prism_avro.subjects import SubjectSchema, configured_schema, name_of, parse_registered
+from prismlib.contracts.expectation import Expectation
 from prismlib.contracts.framing import HEADER_LENGTH, WriterSchemas, framed_id, header
 from prismlib.contracts.registry import RegisteredSchema, Registry
 from prismlib.errors import ConfigError, ContractError, DecodeError, RecordError, SchemaDriftError, SchemaParseError
@@ -55,18 +56,22 @@ class AvroDecoder:
     schema. Every row is new, and shares no mutable value with another.
 
     A value whose schema id the registry does not know is a ``DecodeError``, and the id is asked for again after half a
-    minute. Decoding stops (``Decoded.stop``) where the registry does not answer, where a writer schema cannot be
-    resolved to the reader for what is read, and where a sound value holds a branch or symbol that the reader does not know.
-    With empty ``reads`` rows are payloads, and only ids and root types are checked.
+    minute. Decoding stops (``Decoded.stop``) where the registry does not answer, where a writer schema does not write what is
+    read, with the same meaning, or cannot be resolved to the reader, and where a sound value holds a branch or symbol that the
+    reader does not know. With empty ``reads`` rows are payloads, and only ids and root types are checked.
     """
 
-    def __init__(self, reader: SubjectSchema, reads: FieldSet, registry: Registry, *, framed: bool) -> None:
+    def __init__(
+        self, reader: SubjectSchema, reads: FieldSet, registry: Registry, *, framed: bool, consumer: str = ""
+    ) -> None:
+        """See :func:`build_decoder`; ``consumer`` is the pipeline, whose contract may have waivers."""
         self._reader = reader
         self._reads = reads
         self._projection = project(reads) if reads else _ROOT_ONLY
         self._registry = registry
         self._framed = framed
-        self._schemas = WriterSchemas(registry, "avro")
+        expected = Expectation(registry, reader.registered, reads, consumer=consumer) if reads else None
+        self._schemas = WriterSchemas(registry, "avro", expected=expected)
         self._known: dict[bytes, _WriterCode | SchemaDriftError] = {}
         if not framed:
             self._known[b""] = self._compile(reader.registered, reader.root, b"")
@@ -110,6 +115,11 @@ class AvroDecoder:
         """The id in front of the payload, or None where there is none."""
         return framed_id(value) if self._framed else None
 
+    @property
+    def reader_id(self) -> int:
+        """The registry id of the reader schema."""
+        return self._reader.registered.id
+
     def explain(self, value: bytes) -> Explanation:
         """Fields by the writer schema of ``value``, up to the byte where reading it fails."""
         decoded = self.decode(RecordBatch(Partition("", 0), (0,), (-1,), (None,), (value,), (None,)))
@@ -125,27 +135,31 @@ class AvroDecoder:
     def _writer(self, value: bytes) -> Type:
         if not self._framed:
             return self._reader.root
-        return parse_registered(self._registry, self._schemas.of(value))
+        return parse_registered(self._registry, self._schemas.named(value))
 
     def _code(self, value: bytes) -> _WriterCode:
         start = value[:HEADER_LENGTH] if self._framed else b""
         known = self._known.get(start)
         if known is None:
-            registered = self._schemas.of(value)
-            try:
-                root = parse_registered(self._registry, registered)
-                known = self._compile(registered, root, header(registered.id))
-            except SchemaParseError as error:
-                known = self._drift(registered, str(error))
-            except (ContractError, ConfigError) as error:
-                # Not kept: somebody may put it in order while this route waits.
-                raise self._drift(registered, f"what it imports cannot be had: {error}") from error
-            except SchemaDriftError as drift:
-                known = drift
-            self._known[start] = known
+            known = self._known[start] = self._make(self._schemas.of(value))
         if isinstance(known, SchemaDriftError):
             raise known.with_traceback(None)  # or it would grow by each time it is raised
         return known
+
+    def _make(self, registered: RegisteredSchema) -> _WriterCode | SchemaDriftError:
+        """What is kept of a writer schema. Raises SchemaDriftError for what somebody may put in order while this route waits."""
+        try:
+            self._schemas.check(registered)
+            root = parse_registered(self._registry, registered)
+        except SchemaParseError as error:
+            return self._drift(registered, str(error))
+        except (ContractError, ConfigError) as error:
+            reason = f"{name_of(registered)} cannot be read, what it needs of the registry cannot be had: {error}"
+            raise SchemaDriftError(reason, cause="registry") from error
+        try:
+            return self._compile(registered, root, header(registered.id))
+        except SchemaDriftError as drift:
+            return drift
 
     def _compile(self, registered: RegisteredSchema, root: Type, start: bytes) -> _WriterCode:
         filename = f"{name_of(registered)} for {self._reader}"
@@ -190,5 +204,4 @@ def build_decoder(config: AvroConfig, context: BuildContext) -> AvroDecoder:
         SchemaParseError, RegistryUnavailableError: the reader schema cannot be had.
     """
     registry, reader = configured_schema(config, context)
-    check_reads(reader.root, context.reads, str(reader))
-    return AvroDecoder(reader, context.reads, registry, framed=config.wire == "confluent")
+    return AvroDecoder(reader, context.reads, registry, framed=config.wire == "confluent", consumer=context.pipeline)

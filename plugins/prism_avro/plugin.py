@@ -20,7 +20,9 @@ class AvroConfig(Model):
 
     Attributes:
         subject: whose schema shapes the rows, or is written.
-        version: which of its versions; the latest released one by default.
+        version: which of its versions. By default a decoder takes the one that it read last, as long as its settings and mapping
+            are the same, and else the newest that has all that the mapping reads; an encoder takes the latest. A newer version
+            that writes what is read otherwise is drift.
         wire: ``confluent``: every value starts with the registry header, and is decoded with the schema that it names.
             ``bare``: there is no header, and all values are written with the subject's version.
     """

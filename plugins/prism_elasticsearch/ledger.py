@@ -45,6 +45,8 @@ MAPPINGS: dict[str, Any] = {
         "what": {"type": "keyword", "index": False, "doc_values": False},
         "first": {"type": "long"},
         "end": {"type": "long"},
+        "worker": {"type": "keyword"},
+        "claim": {"type": "keyword"},
     },
 }
 _PAGE: Final = 1_000  # notes per request
@@ -230,6 +232,8 @@ class Ledger:
 
 class ElasticsearchLedgerStore:
     """See :class:`prismlib.plugin.hookspecs.LedgerStore`. Its rows are those of the generation behind the alias."""
+
+    atomic = False
 
     def __init__(self, connection: Connection, alias: str, *, pipeline: str, index: str) -> None:
         """Nothing is asked of the server yet; the connection is closed with this."""

@@ -25,6 +25,7 @@ def _sink(config: ElasticsearchConfig, context: BuildContext) -> ElasticsearchSi
         connect(config, context.base, pool_size=config.max_in_flight + 1),
         config.alias,
         pipeline=context.pipeline,
+        worker=context.worker,
         ledger_index=config.ledger_index,
         max_in_flight=config.max_in_flight,
         max_documents=config.max_documents,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from prism_elasticsearch.answers import ALL_DELIVERED, Outcome, read_items, refusal
 from prism_elasticsearch.bulk import Bulk, build
+from prism_elasticsearch.claims import Claim
 from prism_elasticsearch.conflicts import ConflictJudge
 from prism_elasticsearch.connection import Connection, check_version, for_commands
 from prism_elasticsearch.generations import Generation, look_up, require_write_index
@@ -21,7 +22,7 @@ from prismlib.stages import WritePolicy
 
 
 class ElasticsearchSink:
-    """See :class:`prismlib.stages.Sink` and :class:`prismlib.stages.KeepsLedger`. ``write`` may run in several threads."""
+    """A Sink that is KeepsLedger and ClaimsWorker, see :mod:`prismlib.stages`. ``write`` may run in several threads."""
 
     def __init__(
         self,
@@ -29,6 +30,7 @@ class ElasticsearchSink:
         alias: str,
         *,
         pipeline: str,
+        worker: str = "1",
         ledger_index: str = "prism-ledger",
         max_in_flight: int = 3,
         max_documents: int = 2_000,
@@ -41,6 +43,7 @@ class ElasticsearchSink:
             connection: to the cluster; closed with the sink.
             alias: where documents go.
             pipeline: whose ledger rows these are.
+            worker: this worker's name in it; a later one of the same name fences this one.
             ledger_index: where they are kept.
             max_in_flight: writes at once.
             max_documents: documents per write.
@@ -54,6 +57,7 @@ class ElasticsearchSink:
         self._alias = alias
         self._conflicts = ConflictJudge(connection)
         self._ledger = Ledger(connection, ledger_index, pipeline)
+        self._claim = Claim(connection, ledger_index, pipeline, worker)
         self._origin_topic = origin_topic
         self._path = f"/{alias}/_bulk?require_alias=true&filter_path=errors,items.*.status,items.*.error"
         self._generation: Generation | None = None
@@ -61,11 +65,12 @@ class ElasticsearchSink:
     # --- Sink ----------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Check server, alias and ledger. Raises ConfigError, UnreachableError."""
+        """Check server, alias and ledger, and claim the worker's name. Raises ConfigError, UnreachableError."""
         with for_commands():
             check_version(self._connection)
             self._generation = require_write_index(self._connection, self._alias)
             self._ledger.require()
+            self._claim.make()
 
     def write(self, documents: Documents) -> WriteResult:
         """One bulk request, or more where the server takes a smaller one only. Raises RetryableError, FatalError."""
@@ -140,7 +145,9 @@ class ElasticsearchSink:
             RetryableError: not stored now.
             FatalError: the alias points to another generation since the sink was opened. What that one holds, its own rows
                 say; taking over the progress made on the old one would skip records.
+            FencedError: another process has become this worker.
         """
+        self._claim.require()
         written = self._current()
         now = look_up(self._connection, self._alias)
         if now.write_index != written:
@@ -154,6 +161,12 @@ class ElasticsearchSink:
     def load_notes(self) -> Sequence[LedgerNote]:
         """Notes of the pipeline, whatever the generation. Raises RetryableError, FatalError."""
         return self._ledger.load_notes()
+
+    # --- ClaimsWorker --------------------------------------------------------------------------------------------------
+
+    def check_claim(self) -> None:
+        """One small request."""
+        self._claim.require()
 
     def _current(self) -> Generation:
         if self._generation is None:

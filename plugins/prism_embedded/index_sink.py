@@ -11,6 +11,7 @@ from pathlib import Path
 
 from prism_embedded import indices, ledger
 from prism_embedded.bodies import prepare
+from prism_embedded.claims import Claim
 from prism_embedded.database import BUSY_SECONDS, SETUP, Database, announce
 from prism_embedded.indices import Index
 from prismlib.errors import ConfigError, FatalError, RetryableError, StageContractError, UnreachableError
@@ -19,7 +20,7 @@ from prismlib.stages import WritePolicy
 
 
 class EmbeddedIndexSink:
-    """A Sink that KeepsLedger; its documents are versioned. One write at a time: the file takes no more."""
+    """A Sink that is KeepsLedger and ClaimsWorker; its documents are versioned. One write at a time: the file takes no more."""
 
     def __init__(
         self,
@@ -49,20 +50,22 @@ class EmbeddedIndexSink:
         self._origin_topic = origin_topic
         self._database = Database(path, busy_seconds=busy_seconds)
         self._opened: Index | None = None
+        self._claim = Claim(pipeline, worker)
 
     # --- Sink ----------------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Look where the alias points."""
+        """Look where the alias points, and become the worker of this name: whoever was it before is fenced."""
         self._database.open()
         announce(self._path)
         try:
-            with self._database.snapshot() as connection:
+            with self._database.transaction() as connection:
                 self._opened = indices.behind(connection, self._alias)
+                if self._opened is None:
+                    raise ConfigError(f"no alias {self._alias!r} in {self._path}; create it with {SETUP}")
+                self._claim.make(connection)
         except RetryableError as error:
             raise UnreachableError(str(error)) from error
-        if self._opened is None:
-            raise ConfigError(f"no alias {self._alias!r} in {self._path}; create it with {SETUP}")
 
     def write(self, documents: Documents) -> WriteResult:
         """One transaction."""
@@ -90,6 +93,7 @@ class EmbeddedIndexSink:
     def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
         """Store them for the index that was written."""
         with self._database.transaction() as connection:
+            self._claim.require(connection)
             index = self._index(connection)
             ledger.require_no_other_owner(connection, self._pipeline, self._worker, rows)
             ledger.save(connection, self._pipeline, index.number, rows)
@@ -99,6 +103,13 @@ class EmbeddedIndexSink:
         """Notes of this pipeline."""
         with self._database.snapshot() as connection:
             return ledger.load_notes(connection, self._pipeline)
+
+    # --- ClaimsWorker --------------------------------------------------------------------------------------------------
+
+    def check_claim(self) -> None:
+        """Look at the file."""
+        with self._database.snapshot() as connection:
+            self._claim.require(connection)
 
     def _index(self, connection: sqlite3.Connection) -> Index:
         """The index that was opened.

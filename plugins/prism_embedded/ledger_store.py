@@ -26,6 +26,7 @@ class EmbeddedLedgerStore:
         self._path = path
         self._pipeline = pipeline
         self._alias = alias
+        self.atomic = alias is None
         self._database = Database(path)
         self._generation: int | None = None
 

@@ -9,20 +9,20 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import time
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from prism_embedded import group, ledger, topics
+from prism_embedded.claims import Claim
 from prism_embedded.database import BUSY_SECONDS, SETUP, Database, announce
 from prism_embedded.group import Member
-from prismlib.errors import ConfigError, FatalError, FencedError, RetryableError, StageContractError, UnreachableError
+from prismlib.errors import ConfigError, FatalError, RetryableError, StageContractError, UnreachableError
 from prismlib.records import Documents, LedgerNote, LedgerRow, Partition, WriteResult
 from prismlib.stages import WritePolicy
 
 
 class EmbeddedTopicSink:
-    """A Sink that is Transactional and KeepsLedger."""
+    """A Sink that is Transactional, KeepsLedger and ClaimsWorker."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class EmbeddedTopicSink:
         self._pipeline = pipeline
         self._worker = worker
         self._database = Database(path, busy_seconds=busy_seconds)
-        self._claim = uuid.uuid4().hex
+        self._claim = Claim(pipeline, worker)
         self._open: list[Documents] = []
         self._turns = itertools.count()
 
@@ -65,11 +65,7 @@ class EmbeddedTopicSink:
                 missing = [name for name in self._streams if name not in topics.find(connection, [name])]
                 if missing:
                     raise ConfigError(f"no topic {', '.join(missing)} in {self._path}; create it with {SETUP}")
-                connection.execute(
-                    "INSERT INTO workers (pipeline, worker, claim) VALUES (?, ?, ?)"
-                    " ON CONFLICT DO UPDATE SET claim = excluded.claim",
-                    (self._pipeline, self._worker, self._claim),
-                )
+                self._claim.make(connection)
         except RetryableError as error:
             raise UnreachableError(str(error)) from error
 
@@ -96,14 +92,14 @@ class EmbeddedTopicSink:
     def begin(self) -> None:
         """Start with nothing."""
         with self._database.snapshot() as connection:
-            self._require_claim(connection)
+            self._claim.require(connection)
         self._open.clear()
 
     def commit(self, next_offsets: Mapping[Partition, int], member: object, ledger_rows: Sequence[LedgerRow]) -> None:
         """Write everything, unless the worker was replaced, or a lease of its source is lost."""
         reader = self._reader(member) if next_offsets else None
         with self._database.transaction() as connection:
-            self._require_claim(connection)
+            self._claim.require(connection)
             lost = group.lost(connection, reader, next_offsets) if reader else ()
             if lost:
                 raise RetryableError(f"{', '.join(map(str, sorted(lost)))} went to another worker; nothing was written")
@@ -140,7 +136,7 @@ class EmbeddedTopicSink:
     def save_ledger(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
         """Store them at once, whether or not a transaction is open."""
         with self._database.transaction() as connection:
-            self._require_claim(connection)
+            self._claim.require(connection)
             ledger.require_no_other_owner(connection, self._pipeline, self._worker, rows)
             ledger.save(connection, self._pipeline, ledger.STREAM, rows)
             ledger.save_notes(connection, self._pipeline, notes)
@@ -150,15 +146,12 @@ class EmbeddedTopicSink:
         with self._database.snapshot() as connection:
             return ledger.load_notes(connection, self._pipeline)
 
-    def _require_claim(self, connection: sqlite3.Connection) -> None:
-        row = connection.execute(
-            "SELECT claim FROM workers WHERE pipeline = ? AND worker = ?", (self._pipeline, self._worker)
-        ).fetchone()
-        if row is None or row[0] != self._claim:
-            raise FencedError(
-                f"another process has become worker {self._worker!r} of pipeline {self._pipeline}; this one writes nothing"
-                " more. Give each worker a name of its own with --worker"
-            )
+    # --- ClaimsWorker --------------------------------------------------------------------------------------------------
+
+    def check_claim(self) -> None:
+        """Look at the file."""
+        with self._database.snapshot() as connection:
+            self._claim.require(connection)
 
 
 def append_documents(connection: sqlite3.Connection, path: Path, documents: Documents, turns: Iterator[int]) -> None:

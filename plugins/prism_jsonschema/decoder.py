@@ -20,6 +20,7 @@ from prismlib.stages import FieldSet
 
 if TYPE_CHECKING:
     from prism_jsonschema.validation import SchemaCheck
+    from prismlib.contracts.expectation import Expectation
 
 Compile = Callable[[RegisteredSchema], "SchemaCheck"]
 
@@ -53,7 +54,8 @@ class JsonDecoder:
     beyond them, or a fraction of more than 17 digits, becomes the nearest float; send such numbers as strings.
 
     A value whose schema id the registry does not know is a ``DecodeError``; decoding stops (``Decoded.stop``) where the
-    registry does not answer, where an id belongs to another format, and where values cannot be checked with its schema.
+    registry does not answer, where an id belongs to another format, where its schema does not write what is read as the route
+    reads it, and where values cannot be checked with its schema.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class JsonDecoder:
         compile_check: Compile | None = None,
         own: SchemaCheck | None = None,
         validate: Validate = "always",
+        expected: Expectation | None = None,
     ) -> None:
         """Make a decoder.
 
@@ -72,9 +75,11 @@ class JsonDecoder:
             compile_check: makes the check of a writer's schema; None where values with headers are not validated.
             own: checks values without headers; None where they are not validated.
             validate: how much is validated.
+            expected: what writers' schemas are held against; None where nothing is read of them.
         """
         self._parse = bool(reads)
-        self._schemas = WriterSchemas(registry, "jsonschema") if registry else None
+        self._schemas = WriterSchemas(registry, "jsonschema", expected=expected) if registry else None
+        self._reader_id = -1 if expected is None else expected.reader.id
         self._compile = compile_check
         self._every = validate == "always"
         self._bare = _Writer(b"", own)
@@ -117,6 +122,11 @@ class JsonDecoder:
     def schema_id(self, value: bytes) -> int | None:
         """The id in front of the payload, or None where there is none."""
         return framed_id(value) if self._schemas else None
+
+    @property
+    def reader_id(self) -> int:
+        """The registry id of the schema that is read, or -1 where nothing is read of one."""
+        return self._reader_id
 
     def explain(self, value: bytes) -> Explanation:
         """Every field of a value up to the byte at which it stops being JSON, and whether it fits its schema.
@@ -161,12 +171,14 @@ class JsonDecoder:
         if known is None:
             registered = self._schemas.of(value)
             try:
+                self._schemas.check(registered)
                 known = _Writer(start, None if self._compile is None else self._compile(registered))
             except SchemaParseError as error:
                 known = _drift(registered, str(error))
             except (ContractError, ConfigError) as error:
                 # Not kept: somebody may put it in order while this route waits.
-                raise _drift(registered, f"what it imports cannot be had: {error}") from error
+                reason = f"{name_of(registered)} cannot be read, what it needs of the registry cannot be had: {error}"
+                raise SchemaDriftError(reason, cause="registry") from error
             self._known[start] = known
         if isinstance(known, SchemaDriftError):
             raise known.with_traceback(None)  # or it would grow by each time it is raised

@@ -11,8 +11,9 @@ from pydantic import Field, model_validator
 from prism_jsonschema.decoder import JsonDecoder
 from prism_jsonschema.effort import Validate
 from prism_jsonschema.encoder import JsonEncoder
-from prism_jsonschema.subjects import latest_of, name_of
+from prism_jsonschema.subjects import configured_schema, name_of
 from prismlib.config.model import Model
+from prismlib.contracts.expectation import Expectation
 from prismlib.contracts.registry import RegisteredSchema, Registry
 from prismlib.errors import ConfigError, SchemaNotFoundError, SchemaParseError
 from prismlib.plugin.hookspecs import BuildContext, StageSpec, hookimpl
@@ -35,8 +36,11 @@ class JsonConfig(Model):
         subject: whose JSON Schema the values follow; may be left out only where ``wire`` is ``bare``, and then nothing is
             validated.
         wire: ``confluent``: every value starts with the registry header, and is validated against the schema that it names.
-            ``bare``: there is no header, and all values are validated against the subject's latest version.
-            An encoder validates against the subject's latest version, and writes its id into the header.
+            ``bare``: there is no header, and all values are validated against the subject's version.
+            An encoder validates against the subject's version, and writes its id into the header.
+        version: which of the subject's versions. By default a decoder takes the one that it read last, as long as its settings and
+            mapping are the same, and else the newest that declares all that the mapping reads; an encoder takes the latest. A
+            newer version that writes what is read otherwise is drift.
         validation: ``always``: every value. ``sample``: about one in a hundred: of a decoder, records whose offset is a
             multiple of 101; of an encoder, bodies whose JSON has a CRC-32 that is a multiple of 101; so the same record is
             treated alike whenever it is read again. ``never``: none. A value that does not fit goes to the dead letters. A
@@ -45,6 +49,7 @@ class JsonConfig(Model):
     """
 
     subject: Annotated[str, Field(min_length=1)] | None = None
+    version: Annotated[int, Field(ge=1)] | None = None
     wire: Literal["confluent", "bare"] = "confluent"
     validation: Validate = Field("always", alias="validate")
 
@@ -54,6 +59,8 @@ class JsonConfig(Model):
             raise ValueError(
                 "the key 'subject' is missing; name it, or set wire = \"bare\" for values without a header"
             )
+        if self.subject is None and self.version is not None:
+            raise ValueError(f"version = {self.version} is a version of nothing; name the subject")
         if self.subject is None and "validation" in self.model_fields_set and self.validation != "never":
             raise ValueError(f'validate = "{self.validation}" needs a schema; name the subject whose schema it is')
         return self
@@ -62,10 +69,11 @@ class JsonConfig(Model):
 def _decoder(config: JsonConfig, context: BuildContext) -> JsonDecoder:
     if config.subject is None:
         return JsonDecoder(context.reads)
-    registry, registered = latest_of(context.registry, config.subject)
+    registry, registered, declared = configured_schema(config, context, config.subject)
     compiler = None if config.validation == "never" else _compiler(registry)
     if config.wire == "confluent":
-        return JsonDecoder(context.reads, registry, compiler, validate=config.validation)
+        expected = Expectation(registry, registered, declared, consumer=context.pipeline) if declared else None
+        return JsonDecoder(context.reads, registry, compiler, validate=config.validation, expected=expected)
     own = None if compiler is None else _configured(compiler, registered)
     return JsonDecoder(context.reads, own=own, validate=config.validation)
 
@@ -73,7 +81,7 @@ def _decoder(config: JsonConfig, context: BuildContext) -> JsonDecoder:
 def _encoder(config: JsonConfig, context: BuildContext) -> JsonEncoder:
     if config.subject is None:
         return JsonEncoder(None)
-    registry, registered = latest_of(context.registry, config.subject)
+    registry, registered, _ = configured_schema(config, context, config.subject)
     check = None if config.validation == "never" else _configured(_compiler(registry), registered)
     return JsonEncoder(registered.id if config.wire == "confluent" else None, check, config.validation)
 

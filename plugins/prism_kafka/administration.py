@@ -13,7 +13,8 @@ from prism_kafka.config import Options
 from prism_kafka.failures import BrokerLog, client_logger
 from prism_kafka.ledger import ledger_topic
 from prism_kafka.offsets import committed
-from prism_kafka.settings import DEAD_LETTER_ROOM, consumer_settings
+from prism_kafka.settings import DEAD_LETTER_ROOM, consumer_settings, transactional_settings
+from prism_kafka.transactions import TransactionalProducer
 from prismlib.errors import ConfigError, FatalError, PrismError, RetryableError, UnreachableError
 from prismlib.plugin.hookspecs import Check, SetupStep
 from prismlib.records import Partition
@@ -124,7 +125,9 @@ class KafkaAdministration:
         checks = [Check(what, "ok", detail)]
         checks += [self._check(w, topics[w.name], limits.get(w.name)) for w in wanted]
         if self._role == "source":
-            checks.append(self._check_group(topics))
+            checks.append(self._check_group(cluster, topics))
+        else:
+            checks += [self._check_ledger_reader(cluster), self._check_transactions()]
         return checks
 
     def close(self) -> None:
@@ -166,8 +169,11 @@ class KafkaAdministration:
         problem = wanted.problem(topic, limits)
         return Check(what, "wrong", problem) if problem else Check(what, "ok", _partitions(topic.partitions))
 
-    def _check_group(self, topics: Mapping[str, Topic | None]) -> Check:
+    def _check_group(self, cluster: Cluster, topics: Mapping[str, Topic | None]) -> Check:
         what = f"consumer group {self._pipeline}"
+        problem = _group_problem(cluster, self._pipeline, "READ")
+        if problem is not None:
+            return Check(what, *problem)
         partitions = [
             Partition(name, index)
             for name in self._sources
@@ -186,6 +192,31 @@ class KafkaAdministration:
             asking.close()
         known = sum(each.next_offset is not None for each in offsets.values())
         return Check(what, "ok", f"offsets of {known} of {len(partitions)} partitions are committed")
+
+    def _check_ledger_reader(self, cluster: Cluster) -> Check:
+        """Whoever reads the ledger belongs to a group in name; brokers ask for a right on it all the same."""
+        group = f"{ledger_topic(self._pipeline)}.reader"
+        problem = _group_problem(cluster, group, "DESCRIBE")
+        return Check(f"consumer group {group}", *(problem or ("ok", "may be used to read the ledger")))
+
+    def _check_transactions(self) -> Check:
+        """Under a name that no worker can have, so that none of them is fenced."""
+        what = f"transactional ids prism-{self._pipeline}-*"
+        settings = transactional_settings(
+            self._servers, self._options, pipeline=self._pipeline, worker="_check", limits=[]
+        )
+        trying = TransactionalProducer(settings, lambda: True)
+        try:
+            trying.open()
+        except UnreachableError as error:
+            return Check(what, "unreachable", str(error))
+        except ConfigError as error:
+            return Check(
+                what, "wrong", f"{error}; the right must cover every name that begins with prism-{self._pipeline}-"
+            )
+        finally:
+            trying.close()
+        return Check(what, "ok", "may be used to write")
 
     # --- what is needed ------------------------------------------------------------------------------------------------
 
@@ -256,6 +287,18 @@ class KafkaAdministration:
         if self._cluster is None:
             raise ConfigError("this administration was closed; make a new one")
         return self._cluster
+
+
+def _group_problem(cluster: Cluster, group: str, operation: str) -> tuple[Literal["wrong", "unreachable"], str] | None:
+    try:
+        operations = cluster.group_operations(group)
+    except UnreachableError as error:
+        return "unreachable", str(error)
+    except FatalError as error:
+        return "wrong", str(error)
+    if operations is not None and operation not in operations:
+        return "wrong", f"this client may not {operation} it; grant it the right"
+    return None
 
 
 def _partitions(count: int) -> str:

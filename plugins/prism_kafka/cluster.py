@@ -47,6 +47,10 @@ class Topic:
     partitions: int
     operations: frozenset[str] | None = None
 
+    def allows(self, operation: str) -> bool:
+        """Whether this client may do something with it, as far as brokers say."""
+        return self.operations is None or operation in self.operations
+
 
 @dataclass(frozen=True, slots=True)
 class TopicLimits:
@@ -146,9 +150,7 @@ class Cluster:
                     self._refuse(f"describe topic {name}", kafka_error(error), error)
                 found[name] = None
                 continue
-            allowed = answer.authorized_operations
-            names_of = None if allowed is None else frozenset(operation.name for operation in allowed)
-            found[name] = Topic(str(answer.topic_id), len(answer.partitions), names_of)
+            found[name] = Topic(str(answer.topic_id), len(answer.partitions), _names_of(answer.authorized_operations))
         return found
 
     def topic_configs(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
@@ -175,14 +177,34 @@ class Cluster:
         """What topics that this pipeline writes to allow.
 
         Raises:
-            ConfigError: one of them does not exist.
+            ConfigError: one of them does not exist, or must not be written by this client.
         """
-        missing = sorted(name for name, topic in self.topics(names).items() if topic is None)
+        topics = self.topics(names, operations=True)
+        missing = sorted(name for name, topic in topics.items() if topic is None)
         if missing:
             raise ConfigError(
                 f"no topic {', '.join(missing)} on {self.servers}; create it with `prism setup` for pipeline {pipeline}"
             )
+        # Not left to the first record: that may be a dead letter, weeks from now.
+        closed = sorted(name for name, topic in topics.items() if topic is not None and not topic.allows("WRITE"))
+        if closed:
+            raise ConfigError(
+                f"this client may not write topic {', '.join(closed)} on {self.servers}; grant it the right to do so"
+            )
         return {name: TopicLimits.read(settings) for name, settings in self.topic_configs(names).items()}
+
+    def group_operations(self, group: str) -> frozenset[str] | None:
+        """What this client may do with a consumer group, there or not, such as ``"READ"``; None where brokers do not say."""
+        futures = self._admin.describe_consumer_groups(
+            [group], include_authorized_operations=True, request_timeout=ANSWER_SECONDS
+        )
+        try:
+            answer = self._result(futures[group])
+        except KafkaException as error:
+            if kafka_error(error).code() not in FORBIDDEN:
+                self._refuse(f"describe group {group}", kafka_error(error), error)
+            return frozenset()
+        return _names_of(answer.authorized_operations)
 
     def starts(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """First offset still there, never cached."""
@@ -324,3 +346,7 @@ class Cluster:
     def _refuse(self, what: str, error: KafkaError, cause: KafkaException | None) -> NoReturn:
         hint = "; grant this client the right to do so" if error.code() in FORBIDDEN else ""
         raise FatalError(f"the Kafka broker at {self.servers} does not {what}: {error.str()}{hint}") from cause
+
+
+def _names_of(operations: Iterable[Any] | None) -> frozenset[str] | None:
+    return None if operations is None else frozenset(operation.name for operation in operations)

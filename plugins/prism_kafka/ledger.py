@@ -106,7 +106,10 @@ class LedgerTopic:
             "linger.ms": 0,
         }
         self._worker = None if worker is None else f"worker/{worker}".encode()
+        self._pipeline, self._name = pipeline, worker
         self._claim = uuid.uuid4().hex
+        self._looked = 0  # up to which offset claims were looked for
+        self._last_claim = b""
 
     def claim(self) -> None:
         """Become the worker of this name, and fence whoever was it before. Raises RetryableError."""
@@ -115,11 +118,25 @@ class LedgerTopic:
 
     def is_ours(self) -> bool:
         """Whether nobody has become this worker since. Raises RetryableError."""
-        # Claims are written outside transactions, and one that was left open must not keep this answer waiting.
-        return self._holder([value for key, value in self._read(uncommitted=True) if key == self._worker])
+        end = self._end()
+        if end < self._looked:
+            self._looked = 0  # another topic of that name
+        if end > self._looked:
+            # Claims are written outside transactions, and one that was left open must not keep this answer waiting.
+            fresh = self._read_to(end, "read_uncommitted", self._looked)
+            self._last_claim = next((v for k, v in reversed(fresh) if k == self._worker), self._last_claim)
+            self._looked = end
+        return self._is_mine(self._last_claim)
 
-    def _holder(self, claims: Sequence[bytes]) -> bool:
-        return bool(claims) and orjson.loads(claims[-1])["claim"] == self._claim
+    def fenced(self) -> FencedError:
+        """What to raise when it is not ours."""
+        return FencedError(
+            f"another process has become worker {self._name!r} of pipeline {self._pipeline}; this one writes nothing more."
+            " Give each worker a name of its own with --worker"
+        )
+
+    def _is_mine(self, claim: bytes) -> bool:
+        return bool(claim) and orjson.loads(claim)["claim"] == self._claim
 
     def load(self, partitions: Sequence[Partition]) -> dict[Partition, LedgerRow]:
         """The newest row of each partition that has one. Raises RetryableError."""
@@ -134,9 +151,11 @@ class LedgerTopic:
 
     def save(self, rows: Sequence[LedgerRow], notes: Sequence[LedgerNote] = ()) -> None:
         """Write notes and rows outside any transaction, but for stale rows. Raises RetryableError, FencedError."""
-        records = list(self._read())
-        if self._worker is not None and not self._holder([value for key, value in records if key == self._worker]):
-            raise FencedError(f"another process has become {self._worker.decode()} of the ledger {self.topic}")
+        records = self._read()
+        if self._worker is not None:
+            claim = next((value for key, value in reversed(records) if key == self._worker), b"")
+            if not self._is_mine(claim):
+                raise self.fenced()
         known = newest(self._rows(records))
         fresh = [row for row in rows if row.partition not in known or _age(row) >= _age(known[row.partition])]
         # Notes first: what was noted and then not done is found out and done again; what was done and not noted is not.
@@ -170,18 +189,24 @@ class LedgerTopic:
             kind = RetryableError if failed[0].code() in TRANSIENT else FatalError
             raise kind(f"the ledger {self.topic} cannot be written: {failed[0].str()}")
 
-    def _read(self, *, uncommitted: bool = False) -> list[tuple[bytes, bytes]]:
-        """Every record up to the end at this moment; without ``uncommitted`` it waits for transactions open there."""
+    def _end(self) -> int:
         place = Partition(self.topic, 0)
         try:
-            end = self._cluster.ends([place])[place]
-            if self._cluster.starts([place])[place] == end:
-                return []
-            if not uncommitted:
-                self._wait_for_transactions(place, end)
+            return self._cluster.ends([place])[place]
         except UnreachableError as error:
             raise RetryableError(str(error)) from error
-        return self._read_to(end, "read_uncommitted" if uncommitted else "read_committed")
+
+    def _read(self) -> list[tuple[bytes, bytes]]:
+        """Every committed record up to the end at this moment; waits for transactions open there."""
+        place = Partition(self.topic, 0)
+        end = self._end()
+        try:
+            if self._cluster.starts([place])[place] == end:
+                return []
+            self._wait_for_transactions(place, end)
+        except UnreachableError as error:
+            raise RetryableError(str(error)) from error
+        return self._read_to(end, "read_committed")
 
     def _wait_for_transactions(self, place: Partition, end: int) -> None:
         deadline = time.monotonic() + STABLE_SECONDS
@@ -193,12 +218,12 @@ class LedgerTopic:
                 )
             time.sleep(0.1)
 
-    def _read_to(self, end: int, isolation: str) -> list[tuple[bytes, bytes]]:
+    def _read_to(self, end: int, isolation: str, start: int = 0) -> list[tuple[bytes, bytes]]:
         reader = make_client(Consumer, self._reader | {"isolation.level": isolation}, error_cb=BrokerLog())
         deadline = time.monotonic() + _READ_SECONDS
         records: list[tuple[bytes, bytes]] = []
         try:
-            reader.assign([TopicPartition(self.topic, 0, 0)])
+            reader.assign([TopicPartition(self.topic, 0, start)])
             while time.monotonic() < deadline:
                 first = reader.poll(0.2)  # consume() alone would wait out its time
                 if first is None:
@@ -220,6 +245,8 @@ class LedgerTopic:
 
 class KafkaLedgerStore:
     """See :class:`prismlib.plugin.hookspecs.LedgerStore`."""
+
+    atomic = True
 
     def __init__(self, servers: str, options: Options, *, pipeline: str) -> None:
         """Nothing is connected yet. Raises ConfigError when librdkafka refuses an option."""

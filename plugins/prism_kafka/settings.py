@@ -81,6 +81,10 @@ def consumer_settings(servers: str, options: Options, *, group: str, worker: str
     }
     if given.get("group.protocol", "classic").lower() != "consumer":
         settings["partition.assignment.strategy"] = "cooperative-sticky"
+    session = given.get("session.timeout.ms", "")
+    if session.isdigit():
+        # A session no longer than the pause between heartbeats, 3 s by default, ends again and again.
+        settings["heartbeat.interval.ms"] = max(1, min(3000, int(session) // 3))
     settings |= given
     if "group.instance.id" in given:
         settings["group.instance.id"] = f"{given['group.instance.id']}-{worker}"  # each member needs one of its own

@@ -38,7 +38,7 @@ _HEADER_OVERHEAD: Final = 16  # bytes of framing per header, rounded up
 
 
 class KafkaSink:
-    """A Sink that is Transactional and KeepsLedger.
+    """A Sink that is Transactional, KeepsLedger and ClaimsWorker.
 
     Attributes:
         policy: its ``max_document_bytes`` is the topic's, known once it is open.
@@ -149,9 +149,11 @@ class KafkaSink:
                 raise FatalError(f"the Kafka broker refuses a record for topic {failure.stream}: {reason}")
             if failure.error.code() in FORBIDDEN or failure.error.code() in UNKNOWN_TOPIC:
                 raise FatalError(f"topic {failure.stream} on {self._servers} cannot be written: {reason}")
-        raise RetryableError(
-            f"topic {failures[0].stream} on {self._servers} cannot be written: {failures[0].error.str()}"
-        )
+        cause = self._open_transactions().broken_by() or failures[0].error
+        if cause.code() in FORBIDDEN or cause.code() in UNKNOWN_TOPIC:
+            topics = ", ".join(sorted({self._topic, self._dead_letter_topic or self._topic}))
+            raise FatalError(f"one of the topics {topics} on {self._servers} cannot be written: {cause.str()}")
+        raise RetryableError(f"topic {failures[0].stream} on {self._servers} cannot be written: {cause.str()}")
 
     def _limits_of(self, stream: str) -> TopicLimits:
         if stream not in self._limits:
@@ -213,6 +215,11 @@ class KafkaSink:
     def load_notes(self) -> Sequence[LedgerNote]:
         """Read the ledger topic."""
         return self._ledger.load_notes()
+
+    def check_claim(self) -> None:
+        """Look at what came to the ledger topic since the last look."""
+        if not self._ledger.is_ours():
+            raise self._ledger.fenced()
 
     def close(self) -> None:
         """Abort what is open and let go."""

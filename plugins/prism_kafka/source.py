@@ -300,7 +300,7 @@ class KafkaSource:
 
     def _commit_error(self, error: KafkaError, place: str) -> RetryableError | FatalError:
         what = f"group {self._group}: the offset{place or 's'} cannot be committed: {error.str()}"
-        if error.code() in NOT_MEMBER:
+        if error.code() in NOT_MEMBER or error.code() == KafkaError._FATAL:  # noqa: SLF001  # says a client that was fenced
             return FencedError(f"{what}; the group goes on without this worker")
         if error.code() in FORBIDDEN:
             return FatalError(f"{what}; grant the pipeline the right to read with this group")

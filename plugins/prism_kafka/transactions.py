@@ -92,7 +92,8 @@ class TransactionalProducer:
             except KafkaException as error:
                 reason = kafka_error(error)
                 if not (reason.retriable() or reason.code() in TRANSIENT):
-                    raise ConfigError(f"transactions of {self._name} cannot begin: {reason.str()}") from error
+                    hint = "; grant this client the right to write with it" if reason.code() in FORBIDDEN else ""
+                    raise ConfigError(f"transactions of {self._name} cannot begin: {reason.str()}{hint}") from error
                 if time.monotonic() > deadline:
                     raise UnreachableError(
                         f"no transaction coordinator for {self._name} answered in {PATIENCE:.0f} s: {reason.str()}"
@@ -154,6 +155,21 @@ class TransactionalProducer:
                 _patiently(lambda seconds: send(list(next_offsets), group, seconds), _OFFSETS_SECONDS)
             _patiently(producer.commit_transaction)
         self.in_transaction = False
+
+    def broken_by(self) -> KafkaError | None:
+        """Why the client has given up the open transaction; None while it has not.
+
+        The reports of its records do not say: all of them are "purged". Beginning once more is refused whatever the state,
+        and the refusal tells.
+        """
+        if self._producer is None or not self.in_transaction:
+            return None
+        try:
+            self._producer.begin_transaction()
+        except KafkaException as exception:
+            error = kafka_error(exception)
+            return None if error.code() == KafkaError._STATE else error  # noqa: SLF001  # a code of the client itself
+        raise AssertionError("a transaction was begun inside another")
 
     def abort(self) -> None:
         """Drop the open transaction, if there is one. Raises FencedError, RetryableError."""

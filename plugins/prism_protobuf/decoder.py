@@ -11,15 +11,17 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from prism_protobuf.explaining import Walk
 from prism_protobuf.indexes import header, read_path
-from prism_protobuf.picking import Pick, UnpickableError, check_reads, compile_pick
+from prism_protobuf.picking import Pick, UnpickableError, compile_pick
 from prism_protobuf.schema import (
     ProtoSchema,
     SubjectMessage,
-    configured_message,
     message_class,
     name_of,
     parse_registered,
 )
+from prism_protobuf.subjects import configured_message
+from prismlib.contracts.expectation import Expectation, version_of
+from prismlib.contracts.format import SchemaFormat
 from prismlib.contracts.framing import HEADER_LENGTH, WriterSchemas, framed_id
 from prismlib.contracts.registry import RegisteredSchema, Registry
 from prismlib.errors import (
@@ -28,6 +30,7 @@ from prismlib.errors import (
     DecodeError,
     RecordError,
     SchemaDriftError,
+    SchemaParseError,
 )
 from prismlib.records import Decoded, Explanation, Partition, RecordBatch, Row
 from prismlib.stages import FieldSet
@@ -82,7 +85,7 @@ class ProtobufDecoder:
 
     A value that names another message of its schema, or a schema id that the registry does not know, is a
     ``DecodeError``; such an id is asked for again after half a minute. Decoding stops (``Decoded.stop``) where the
-    registry does not answer, and where a writer schema has no longer what is read, or has it with another type.
+    registry does not answer, and where a writer schema has no longer what is read, or has it with another type or meaning.
 
     Fields that the schema does not know are legal in Protobuf and are passed over. So bytes after the end of a record
     are an error only where they are not themselves well-formed fields, and noise is sometimes a row without values.
@@ -96,18 +99,21 @@ class ProtobufDecoder:
         registry: Registry,
         *,
         framed: bool,
+        consumer: str = "",
     ) -> None:
-        """See :func:`build_decoder`.
+        """See :func:`build_decoder`; ``consumer`` is the pipeline, whose contract may have waivers.
 
         Raises:
-            UnknownFieldError: ``reads`` names what the reader has not got.
+            ConfigError: the reader's own values cannot be read.
         """
         self._reader = reader
         self._reads = reads
         self._registry = registry
         self._framed = framed
-        self._schemas = WriterSchemas(registry, "protobuf")
-        check_reads(reader.descriptor, reads, str(reader))
+        expected = None
+        if reads:
+            expected = Expectation(registry, reader.registered, reads, consumer=consumer, project=self._project)
+        self._schemas = WriterSchemas(registry, "protobuf", expected=expected)
         own = self._compile(reader.registered, reader.schema, reader.registered.version)
         if isinstance(own, SchemaDriftError):
             raise ConfigError(str(own)) from own
@@ -147,6 +153,11 @@ class ProtobufDecoder:
         """The id in front of the payload, or None where there is none."""
         return framed_id(value) if self._framed else None
 
+    @property
+    def reader_id(self) -> int:
+        """The registry id of the reader schema."""
+        return self._reader.registered.id
+
     def explain(self, value: bytes) -> Explanation:
         """Fields by the writer's descriptor, up to the byte where the wire format ends to make sense."""
         decoded = self.decode(RecordBatch(Partition("", 0), (0,), (-1,), (None,), (value,), (None,)))
@@ -166,7 +177,7 @@ class ProtobufDecoder:
         """The message that a value's header names, and where its payload begins. Raises DecodeError, SchemaDriftError."""
         if not self._framed:
             return self._reader.descriptor, 0
-        registered = self._schemas.of(value)
+        registered = self._schemas.named(value)
         path, start = read_path(value)
         message = parse_registered(self._registry, registered).message_at(path)
         if message is None:
@@ -201,20 +212,24 @@ class ProtobufDecoder:
         registered = self._schemas.of(value)
         try:
             schema = parse_registered(self._registry, registered)
-            version = self._version(registered)
+            version = version_of(self._registry, self._reader.registered.subject, registered)
+            if version is not None or self._has_message(schema):
+                self._schemas.check(registered)
+        except SchemaParseError as error:
+            return self._drift(registered, str(error))
         except (ContractError, ConfigError) as error:
-            raise SchemaDriftError(f"{name_of(registered)} cannot be read now: {error}") from error
+            raise SchemaDriftError(f"{name_of(registered)} cannot be read now: {error}", cause="registry") from error
         return self._compile(registered, schema, version)
 
-    def _version(self, registered: RegisteredSchema) -> int | None:
-        """Which version of the configured subject it is; None when it is none of them. Raises ContractError."""
-        subject = self._reader.registered.subject
-        if registered.subject == subject:
-            return registered.version
-        for version in self._registry.versions(subject):
-            if self._registry.version(subject, version).id == registered.id:
-                return version
-        return None
+    def _has_message(self, schema: ProtoSchema) -> bool:
+        wanted = self._reader.descriptor.full_name
+        return any(one.full_name == wanted for one, _ in schema.messages())
+
+    def _project(self, fmt: SchemaFormat[Any], parsed: Any) -> str:  # noqa: ARG002  # the contract is of this format
+        """The contract of the message that the route reads, which is not the first of its file for certain."""
+        from prism_protobuf.compatibility.contract import contract  # noqa: PLC0415  # most workers never need one
+
+        return contract(parsed, self._reads, message=self._reader.descriptor.full_name)
 
     def _compile(
         self, registered: RegisteredSchema, schema: ProtoSchema, version: int | None
@@ -262,4 +277,6 @@ def build_decoder(config: ProtobufConfig, context: BuildContext) -> ProtobufDeco
         SchemaParseError, RegistryUnavailableError: the reader's schema cannot be had.
     """
     registry, reader = configured_message(config, context)
-    return ProtobufDecoder(reader, context.reads, registry, framed=config.wire == "confluent")
+    return ProtobufDecoder(
+        reader, context.reads, registry, framed=config.wire == "confluent", consumer=context.pipeline
+    )

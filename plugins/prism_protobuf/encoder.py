@@ -9,7 +9,8 @@ from google.protobuf.message import DecodeError, EncodeError
 
 from prism_protobuf.building import REFUSALS, compile_arguments, culprit, may_be_deep
 from prism_protobuf.indexes import header
-from prism_protobuf.schema import SubjectMessage, configured_message, message_class
+from prism_protobuf.schema import SubjectMessage, message_class
+from prism_protobuf.subjects import configured_message
 from prismlib.errors import InvalidValueError, RecordError
 from prismlib.records import Encoded
 

@@ -23,7 +23,9 @@ class ProtobufConfig(Model):
         subject: whose schema shapes the rows, or is written.
         message: full name of the message, such as ``airtraffic.Weather``; may be left out where the file has exactly one
             message at its top level.
-        version: which of the subject's versions; the latest released one by default.
+        version: which of the subject's versions. By default a decoder takes the one that it read last, as long as its settings and
+            mapping are the same, and else the newest that has all that the mapping reads; an encoder takes the latest. A newer
+            version that writes what is read otherwise is drift.
         wire: ``confluent``: every value starts with the registry header and message indexes, and is decoded with the
             schema that it names. ``bare``: there is no header, and all values are written with the subject's version.
     """

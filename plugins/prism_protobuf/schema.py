@@ -11,14 +11,11 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 
 from prism_protobuf.protoc import MAIN_FILE, compile_proto
 from prismlib.contracts.registry import RegisteredSchema, Registry, resolve_references
-from prismlib.errors import ConfigError, SchemaNotFoundError, SchemaParseError
+from prismlib.errors import ConfigError, SchemaParseError
 
 if TYPE_CHECKING:
     from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
     from google.protobuf.message import Message
-
-    from prism_protobuf.plugin import ProtobufConfig
-    from prismlib.plugin.hookspecs import BuildContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,34 +150,3 @@ def parse_registered(registry: Registry, registered: RegisteredSchema) -> ProtoS
         ContractError: one of them is no Protobuf schema, or cannot be had.
     """
     return ProtoSchema.parse(registered.text, resolve_references(registry, registered), name_of(registered))
-
-
-def configured_message(config: ProtobufConfig, context: BuildContext) -> tuple[Registry, SubjectMessage]:
-    """The registry, and the message that a stage's ``subject``, ``version`` and ``message`` name.
-
-    Raises:
-        ConfigError: there is no registry, no such version or no such message.
-        SchemaParseError: its text is no Protobuf schema.
-        RegistryUnavailableError: the registry does not answer.
-    """
-    registry = context.registry
-    if registry is None:
-        raise ConfigError('type = "protobuf" needs a schema registry; set [registry] in prism.toml')
-    try:
-        if config.version is None:
-            registered = registry.latest(config.subject)
-        else:
-            registered = registry.version(config.subject, config.version)
-        if registered.format != "protobuf":
-            raise ConfigError(
-                f'{name_of(registered)} is a {registered.format} schema; use type = "{registered.format}"'
-            )
-        schema = parse_registered(registry, registered)
-    except SchemaNotFoundError as error:
-        version = "a released version" if config.version is None else f"version {config.version}"
-        raise ConfigError(
-            f"subject {config.subject!r} has not got {version}, or imports what the registry has not got: {error}; "
-            "register it, or correct `subject` and `version`"
-        ) from error
-    descriptor, path = schema.find(config.message)
-    return registry, SubjectMessage(registered, schema, descriptor, path)

@@ -42,15 +42,19 @@ def _time(record: logging.LogRecord) -> str:
 
 
 class TextFormatter(logging.Formatter):
-    """``2025-03-01T06:00:00.000Z INFO [1] route paused topic=flights``."""
+    """``2025-03-01T06:00:00.000Z INFO [1] route paused topic=flights``; a ``report`` follows in lines of its own."""
 
     def __init__(self, worker: str) -> None:
         super().__init__()
         self._worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
-        extra = "".join(f" {key}={_quoted(value)}" for key, value in _extra(record).items())
+        facts = _extra(record)
+        report = facts.pop("report", "")
+        extra = "".join(f" {key}={_quoted(value)}" for key, value in facts.items())
         line = f"{_time(record)} {record.levelname} [{self._worker}] {_one_line(record.getMessage())}{extra}"
+        if report:
+            line += "".join(f"\n    {one}" for one in str(report).splitlines())
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

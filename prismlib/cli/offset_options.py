@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from prismlib.cli.app import App
+from prismlib.cli.app import App, progress
 from prismlib.cli.letter_options import utc
 from prismlib.cli.project import Loaded, load
 from prismlib.errors import ConfigError
@@ -70,7 +70,8 @@ class Opened:
         else:
             config.require_topic(topic, "--topic")
             topics = [topic]
-        found = look(self.group, self.ledger, topics)
+        with progress("asking ledger and broker"):  # which may have to wait for the transaction of a killed worker
+            found = look(self.group, self.ledger, topics)
         missing = sorted(set(partitions) - {standing.partition.index for standing in found})
         if missing:
             raise ConfigError(

@@ -100,7 +100,9 @@ class PipelineConfig(Model):
         owner: the team that answers for it.
         contact: how to reach them.
         start: where a pipeline without history begins.
-        on_drift: what happens when a route meets a schema that it cannot read.
+        on_drift: what happens when a route meets a schema that it cannot read. ``pause``: the topic waits, nothing is skipped, and
+            it goes on when a new mapping or schema lets it. ``dead_letter``: its records go to the dead letters. ``stop``: the
+            worker ends. A registry that is away always pauses.
         key_fixes_partition: the record key decides the partition, so that it can be the document's id.
         source: where records come from.
         routes: one table for each topic.

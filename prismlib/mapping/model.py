@@ -13,6 +13,8 @@ carrier = "carrier"
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tomllib
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as MappingLike
@@ -223,11 +225,13 @@ class Mapping:
         file: how errors name it.
         event: what an event consists of.
         uses: the fields that are read, by key.
+        fingerprint: of what the file says; comments, layout and order do not count.
     """
 
     file: str
     event: Table
     uses: tuple[Use, ...]
+    fingerprint: str = ""
 
     @property
     def reads(self) -> FieldSet:
@@ -275,7 +279,9 @@ def mapping_from(data: MappingLike[str, Any], file: str) -> Mapping:
     event = _table(tables.event, "", file, problems)
     if problems:
         raise ConfigError("\n".join(problems))
-    return Mapping(file, event, tuple(dict.fromkeys(_uses(event, file, ""))))
+    said = json.dumps(data, sort_keys=True, default=str)  # dates and times of TOML are no JSON
+    fingerprint = hashlib.sha256(said.encode()).hexdigest()
+    return Mapping(file, event, tuple(dict.fromkeys(_uses(event, file, ""))), fingerprint)
 
 
 def _table(data: MappingLike[str, Any], prefix: str, file: str, problems: list[str]) -> Table:

@@ -24,6 +24,7 @@ class MappingNormalizer:
     Attributes:
         reads: the fields that it reads.
         uses: the same by key of the file, for errors.
+        fingerprint: of the mapping.
         source: of the compiled function.
     """
 
@@ -35,6 +36,7 @@ class MappingNormalizer:
         """
         self.reads = mapping.reads
         self.uses = mapping.uses
+        self.fingerprint = mapping.fingerprint
         self._has_id = mapping.has_id
         self._compiled = compile_mapping(mapping, dict(_functions(mapping.event, mapping.file, base)))
         self.source = self._compiled.source

@@ -39,6 +39,8 @@ class BuildContext:
         worker: name of this worker, unique in the pipeline.
         topics: what the pipeline's routes read; for a decoder or normalizer, the one topic of its route.
         reads: for a decoder, the fields that the route's normalizer reads.
+        baseline: for a decoder, ids of schemas that the same route has read already, as the ledger has them; of a subject's
+            versions the newest of these shapes the rows, where the route names none.
         base: folder of ``prism.toml``, or of the pipeline file where there is none; relative paths start here.
         registry: where schemas come from, or None when the pipeline names no subject.
         dead_letter_topic: where dead letters go.
@@ -52,6 +54,7 @@ class BuildContext:
     worker: str = "1"
     topics: Sequence[str] = ()
     reads: FieldSet = frozenset()
+    baseline: Sequence[int] = ()
     base: Path = Path()
     registry: Registry | None = None
     dead_letter_topic: str = ""
@@ -207,7 +210,12 @@ class LedgerStore(Protocol):
     """The ledger that a sink keeps beside its data, for commands: it is no worker, claims no name and fences nobody.
 
     Rows and notes are those of :class:`prismlib.stages.KeepsLedger`, and the clauses ``LED`` hold for them too.
+
+    Attributes:
+        atomic: workers commit its rows in one transaction with the group's offsets.
     """
+
+    atomic: bool
 
     def open(self) -> None:
         """Connect. Raises ConfigError when the ledger does not exist, UnreachableError."""

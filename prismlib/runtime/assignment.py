@@ -17,6 +17,7 @@ from prismlib.runtime.offsets import operator
 from prismlib.runtime.progress import Progress
 from prismlib.runtime.refusals import refuse
 from prismlib.runtime.retries import Backoff
+from prismlib.runtime.route import Prepared, Route
 from prismlib.runtime.settings import RunnerSettings
 from prismlib.runtime.watching import TopicWatch
 from prismlib.stages import FindsTimes, Horizon, KeepsLedger, Sink, Source, Transactional
@@ -64,6 +65,7 @@ class Assignment:
         self._horizons: dict[Partition, Horizon] = {}
         self._consents: dict[str, str] = {}  # topic: the id of its new incarnation that was accepted
         self._fresh: list[Partition] = []
+        self._read: dict[Partition, tuple[int, str]] = {}
 
     def epoch(self, partition: Partition) -> int:
         """The incarnation of the partition's topic, for ids and versions."""
@@ -74,9 +76,25 @@ class Assignment:
         fresh, self._fresh = self._fresh, []
         return fresh
 
+    def note_read(self, route: Route, prepared: Prepared) -> int | None:
+        """Remember which schema a route reads; the last record of a batch tells. None where that one tells nothing."""
+        batch, letters = prepared.batch, prepared.letters
+        value = batch.values[-1] if len(batch) else None
+        if value is None or (letters and letters[-1].row == len(batch) - 1):
+            return None
+        schema_id = route.schema_id(value)
+        if schema_id is not None:
+            self._read[batch.partition] = schema_id, route.fingerprint
+        return schema_id
+
+    def last_read(self, partitions: Sequence[Partition]) -> dict[Partition, tuple[int, str]]:
+        """Schema id and route of the last record that was read of each partition, as far as anybody knows."""
+        return {partition: self._read[partition] for partition in partitions if partition in self._read}
+
     def ledger_row(self, partition: Partition, next_offset: int) -> LedgerRow:
         """What to remember of a partition with the commit of ``next_offset``."""
         verdict = self._verdicts[partition]
+        schema_id, mapping = self._read.get(partition, (-1, ""))
         return LedgerRow(
             partition=partition,
             next_offset=next_offset,
@@ -85,6 +103,8 @@ class Assignment:
             timestamp_ms=self._progress.last_timestamp_ms(partition),
             ledger_epoch=verdict.ledger_epoch,
             written_ms=_now_ms(),
+            schema_id=schema_id,
+            mapping=mapping,
         )
 
     def before_commit(self, partitions: Collection[Partition]) -> None:
@@ -168,6 +188,7 @@ class Assignment:
             self._progress.forget(partition)
             self._verdicts.pop(partition, None)
             self._horizons.pop(partition, None)
+            self._read.pop(partition, None)
 
     def _look(self, partitions: Sequence[Partition], known: Collection[Partition] = ()) -> _Facts:
         """Ask everybody. ``known`` are all partitions of the topics; without it the source is asked for them first."""
@@ -238,6 +259,7 @@ class Assignment:
     def _remember(self, verdicts: Mapping[Partition, Verdict], facts: _Facts, at_ms: int) -> None:
         """Assign, and write a ledger row for every partition from its first assignment: else a lost row looks new."""
         self._verdicts |= verdicts
+        self._read |= {p: (facts.rows[p].schema_id, facts.rows[p].mapping) for p in verdicts if p in facts.rows}
         committed = dict(facts.committed)
         # What is committed of an old topic means nothing in the new one. It goes first: with the ledger's row of the new
         # topic beside it, it would look like a group that somebody moved.

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -78,13 +81,22 @@ class Builder:
         if normalizer is None and route.normalizer is not None:
             normalizer = self.stage(route.normalizer, topics=topics)
         decoder: Decoder | None = self._given.decoders.get(route.topic)
-        if decoder is None:
-            reads = frozenset() if normalizer is None else normalizer.reads
-            try:
-                decoder = self.stage(route.decoder, topics=topics, reads=reads)
-            except UnknownFieldError as error:
-                raise _by_its_keys(normalizer, error, route.decoder.where) from error
-        return Route(route.topic, decoder, normalizer, encoder)
+        if decoder is not None:
+            return Route(route.topic, decoder, normalizer, encoder)
+        built = Route(
+            route.topic, self._decoder(route, normalizer, ()), normalizer, encoder, fingerprint(route, normalizer)
+        )
+        # The mapping is not read again: it may have changed, and that is another route.
+        return replace(
+            built, rebase=lambda baseline: replace(built, decoder=self._decoder(route, normalizer, baseline))
+        )
+
+    def _decoder(self, route: ResolvedRoute, normalizer: Normalizer | None, baseline: Sequence[int]) -> Decoder:
+        reads = frozenset() if normalizer is None else normalizer.reads
+        try:
+            return cast("Decoder", self.stage(route.decoder, topics=(route.topic,), reads=reads, baseline=baseline))
+        except UnknownFieldError as error:
+            raise _by_its_keys(normalizer, error, route.decoder.where) from error
 
     def encoder(self, resolved: ResolvedPipeline, *, versioned: bool) -> Encoder | None:
         """The encoder of all routes: what ``[sink] encode`` says, else plain JSON where nobody but the sink's owner reads it.
@@ -156,6 +168,19 @@ class Builder:
             ) from error
         check_stage(spec.kind, built, self.name(spec))
         return built
+
+
+def fingerprint(route: ResolvedRoute, normalizer: Normalizer | None) -> str:
+    """What a route reads and how, as far as its files say: settings that differ from their defaults, and the mapping.
+
+    What a Python function does is not in it. Nor is layout, so that another version of Prism finds the same.
+    """
+    stages = [stage for stage in (route.decode, route.normalizer) if stage is not None]
+    parts = [(stage.spec.name, stage.settings.model_dump(exclude_defaults=True)) for stage in stages]
+    mapping = getattr(normalizer, "fingerprint", "")
+    reads = [] if normalizer is None else sorted(normalizer.reads)
+    text = json.dumps([parts, mapping, reads], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _by_its_keys(normalizer: Normalizer | None, error: UnknownFieldError, where: str) -> ConfigError:

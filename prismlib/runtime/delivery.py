@@ -12,7 +12,18 @@ from prismlib.runtime.route import Prepared
 
 @dataclass(slots=True)
 class Counters:
-    """What this worker did since it started. For people and tests; nothing is decided by them."""
+    """What this worker did since it started. For people and tests; nothing is decided by them.
+
+    Attributes:
+        read: records taken from the source; those that had to be read again count again.
+        delivered: their documents are where they belong, and in a transaction that was committed where there are some.
+        dead_letters: likewise, of those that went to the dead letters.
+        dropped: likewise, of those that make no document.
+        retried: documents that were written again.
+        commits: of offsets.
+        aborts: of transactions.
+        pauses: of topics.
+    """
 
     read: int = 0
     delivered: int = 0

@@ -38,6 +38,7 @@ class Standing:
         topic_row: a ledger row of the same topic, where this partition has none: says that the topic is known.
         ledger_ms: when the record at the ledger's next offset was written, -1 where there is none.
         committed_ms: likewise for the group's next offset.
+        atomic: workers commit ledger rows and the group's offsets in one transaction.
     """
 
     partition: Partition
@@ -47,6 +48,7 @@ class Standing:
     topic_row: LedgerRow | None = None
     ledger_ms: int = -1
     committed_ms: int = -1
+    atomic: bool = False
 
     @property
     def state(self) -> State:
@@ -77,11 +79,7 @@ class Standing:
 
     @property
     def problem(self) -> str:
-        """Why a worker would refuse to start here; "" where it would not.
-
-        Asked for a ledger that is written before the broker's offsets: where both are written in one transaction, a group
-        that was moved beyond lost records is taken as it is.
-        """
+        """Why a worker would refuse to start here, as the guard decides it; "" where it would not."""
         siblings = [] if self.topic_row is None else [self.topic_row]
         found = decide(
             self.partition,
@@ -90,6 +88,7 @@ class Standing:
             committed=self.committed,
             horizon=self.horizon,
             start=lambda: self.horizon.start,
+            atomic=self.atomic,
         )
         if isinstance(found, Verdict):
             return ""
@@ -180,11 +179,14 @@ def look(group: GroupOffsets, ledger: LedgerStore | None, streams: Sequence[str]
             f"no topic {', '.join(missing)} where the source reads; check the routes, and run `prism setup` for the pipeline"
             " that writes it"
         )
-    firsts = {p.stream: Partition(p.stream, 0) for p in partitions}
     # The ledger first: it waits longer for the transaction of a worker that was killed.
     rows = ledger.load_ledger(partitions) if ledger is not None else {}
     committed = group.committed(partitions)
     horizons = group.horizons(partitions)
+    # Of each topic the row that knows most, as the guard takes it: of this incarnation, and of the highest epoch.
+    known: dict[str, LedgerRow] = {}
+    for p in sorted(rows, key=lambda p: (rows[p].topic_id == horizons[p].topic_id, rows[p].epoch)):
+        known[p.stream] = rows[p]
     offsets = {p: found.next_offset for p, found in committed.items() if found.next_offset is not None}
     in_ledger = {p: row.next_offset for p, row in rows.items()}
     times = group.timestamps(offsets)
@@ -195,9 +197,10 @@ def look(group: GroupOffsets, ledger: LedgerStore | None, streams: Sequence[str]
             horizon=horizons[p],
             row=rows.get(p),
             committed=offsets.get(p),
-            topic_row=rows.get(firsts[p.stream]),
+            topic_row=known.get(p.stream),
             ledger_ms=ledger_times.get(p, times.get(p, -1)) if p in in_ledger else -1,
             committed_ms=times.get(p, -1),
+            atomic=ledger is not None and ledger.atomic,
         )
         for p in partitions
     ]

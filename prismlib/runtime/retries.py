@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import random
+from typing import Final
+
+LONGEST_ASKED: Final = 300.0
+"""Seconds that a server can make a caller wait: after an absurd answer, or a wrong clock, it is asked again all the same."""
 
 
 class Backoff:
@@ -16,10 +20,11 @@ class Backoff:
         self.attempts = 0
 
     def next(self, retry_after: float | None = None) -> float:
-        """Seconds to wait now; never less than what the server asked for."""
+        """Seconds to wait now; never less than what the server asked for, up to ``LONGEST_ASKED``."""
         ceiling = min(self._longest, self._first * 2.0 ** min(self.attempts, 20))
         self.attempts += 1
-        return max(retry_after or 0.0, self._rng.uniform(ceiling / 2, ceiling))
+        asked = retry_after if retry_after is not None and retry_after > 0 else 0.0  # NaN is not
+        return max(min(asked, LONGEST_ASKED), self._rng.uniform(ceiling / 2, ceiling))
 
     def reset(self) -> None:
         """It worked: the next failure starts small again."""

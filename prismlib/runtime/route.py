@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -24,12 +24,17 @@ class Route:
         decoder: its decoder.
         normalizer: None passes decoded payload bytes through.
         encoder: None where the sink takes the payload bytes as they are.
+        fingerprint: of its settings and mapping, "" where nobody knows: equal for routes that read the same in the same way.
+        rebase: makes the same route for a topic of which schemas with these ids were read before; None where it cannot be made
+            again.
     """
 
     topic: str
     decoder: Decoder
     normalizer: Normalizer | None = None
     encoder: Encoder | None = None
+    fingerprint: str = ""
+    rebase: Callable[[Sequence[int]], Route] | None = field(default=None, repr=False, compare=False)
 
     def schema_id(self, value: bytes) -> int | None:
         """Registry id in front of a value, where the decoder can tell."""

@@ -19,11 +19,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, Self, TypeAlias, cast
 
-from prismlib.errors import PrismError, RetryableError, StageContractError
+from prismlib.errors import PrismError, RetryableError, SchemaDriftError, StageContractError
 from prismlib.records import Partition, RecordBatch
 from prismlib.runtime.assignment import Assignment
 from prismlib.runtime.dead_letters import LetterBox, LettersLog, RejectionLimit
 from prismlib.runtime.delivery import Counters, Delivery
+from prismlib.runtime.drift import Drifts
 from prismlib.runtime.notices import Tell, careful, notice_of_end
 from prismlib.runtime.pausing import Pauses
 from prismlib.runtime.progress import Progress
@@ -90,7 +91,7 @@ class Runner:
         self._settings = settings
         self._source = source
         self._seek = source.seek
-        self._routes = routes
+        self._routes = dict(routes)
         self._sink = sink
         self._dead_letters = dead_letters
         self._usage = usage
@@ -100,6 +101,7 @@ class Runner:
         self._stop = threading.Event()
         self._assignment = Assignment(settings, source, sink, self._progress, self._stop)
         self._pauses = Pauses(source)
+        self._drifts = Drifts(settings, self._pauses, sink, self.counters, self._tell)
         self._delivery: Delivery | None = None
         self._last_record = 0.0
         self._letters_log = LettersLog(settings.dead_letter_topic)
@@ -287,13 +289,14 @@ class Runner:
             fresh = self._assignment.take_fresh()
             if fresh:
                 self._pauses.assigned(fresh)
+                self._drifts.remember(self._routes, self._assignment.last_read(fresh))
                 self._last_record = time.monotonic()  # joining may have taken longer than being idle may last
             if not delivery.needs_rewind():
                 self._accept(delivery, batches)
             delivery.advance(0.0 if batches else BUSY_WAIT)
             if delivery.needs_rewind():
                 self._rewind(delivery)
-            self._probe()
+            self._drifts.probe(self._progress.assigned)
             self._letters_log.count(self.counters.dead_letters)
             if self._idle_for_long(delivery, batches):
                 break
@@ -313,7 +316,7 @@ class Runner:
 
     def _use(self, routes: Mapping[str, Route]) -> None:
         """Put other routes in the place of those of the same topics, which are tried at once if they rest."""
-        self._routes = {**self._routes, **routes}
+        self._routes = {**self._routes, **self._drifts.take_over(self._routes, routes)}
         self._pauses.wake(routes)
 
     def _make_room(self, delivery: Delivery) -> None:
@@ -336,59 +339,52 @@ class Runner:
                 stopped.add(batch.partition)
 
     def _accept_one(self, delivery: Delivery, batch: RecordBatch) -> bool:
-        """False when the rest of the batch cannot be read now, and its topic is paused."""
-        route = self._routes[batch.partition.stream]
+        """False when the rest of the batch cannot be read now, and its partition rests."""
+        partition, topic = batch.partition, batch.partition.stream
         while True:
-            epoch = self._assignment.epoch(batch.partition)
+            epoch = self._assignment.epoch(partition)
             try:
+                route = self._drifts.based(self._routes, topic)
                 prepared = prepare(route, batch, self._destination, epoch)
             except RetryableError as error:
-                self._pause(batch.partition, batch.offsets[0], str(error))
+                self._pause(batch, 0, SchemaDriftError(str(error), cause="registry"))
                 return False
+            if prepared.letters and self._settings.on_drift != "dead_letter":
+                unknown = self._drifts.unknown_ids(route, prepared)
+                if unknown is not None:
+                    row, stop = unknown
+                    prepared = replace(prepare(route, batch.slice(0, row), self._destination, epoch), stop=stop)
             delivery.accept(prepared)
-            if prepared.stop is None:
-                self._pauses.works(batch.partition.stream)
-                if self._usage is not None:
-                    value = batch.values[-1]
-                    self._usage.saw(route.topic, None if value is None else route.schema_id(value))
+            schema_id = self._assignment.note_read(route, prepared)
+            if self._usage is not None:
+                self._usage.saw(topic, schema_id)
+            drift, row = prepared.stop, len(prepared.batch)
+            if drift is None:
+                self._drifts.works(partition)
                 return True
-            row = len(prepared.batch)
-            if self._settings.on_drift == "stop":
-                raise prepared.stop
-            if self._settings.on_drift == "pause":
-                self._pause(batch.partition, batch.offsets[row], str(prepared.stop))
+            if drift.cause == "registry" or self._settings.on_drift == "pause":
+                self._pause(batch, row, drift)
                 return False
-            delivery.accept(drift_letter(batch.slice(row, row + 1), prepared.stop, self._destination))
+            if self._settings.on_drift == "stop":
+                self._drifts.refuse(route, batch, row, drift)
+                raise drift
+            delivery.accept(drift_letter(batch.slice(row, row + 1), drift, self._destination))
             batch = batch.slice(row + 1, len(batch))
             if not len(batch):
+                self._drifts.works(partition)
                 return True
 
-    # --- drift and rewinding -------------------------------------------------------------------------------------------
-
-    def _pause(self, partition: Partition, offset: int, why: str) -> None:
-        """Pause one topic alone, and go back to the record that cannot be read; nothing is skipped."""
-        self._seek({partition: offset})
-        topic = partition.stream
-        wait = self._pauses.pause_topic(topic, [p for p in self._progress.assigned() if p.stream == topic])
-        self.counters.pauses += 1
-        facts = {
-            "topic": topic,
-            "partition": str(partition),
-            "offset": offset,
-            "reason": why,
-            "seconds": round(wait, 1),
-        }
-        log.error("route paused, nothing is skipped", extra=facts)
-
-    def _probe(self) -> None:
-        """Try paused topics again when their time has come."""
-        self._pauses.resume_due()
+    def _pause(self, batch: RecordBatch, row: int, drift: SchemaDriftError) -> None:
+        """Pause one partition, and go back to the record that cannot be read; nothing is skipped."""
+        self._seek({batch.partition: batch.offsets[row]})
+        self._drifts.pause(self._routes[batch.partition.stream], batch, row, drift)
 
     def _rewind(self, delivery: Delivery) -> None:
         """Read again what an aborted transaction held."""
         if delivery.rewind():
             self._last_record = time.monotonic()  # there are records again
             self._seek({p: self._progress.position(p) for p in self._progress.assigned()})
+            self._last_record = time.monotonic()  # what was dropped is there to be read, however long the backoff was
 
     def _idle_for_long(self, delivery: Delivery, batches: Sequence[RecordBatch]) -> bool:
         """A standby without partitions ends likewise, but not before the group has answered it."""

@@ -17,6 +17,7 @@ from dataclasses import replace
 
 from prismlib.errors import FencedError, RetryableError, StageContractError
 from prismlib.records import LedgerRow, Partition, WriteResult
+from prismlib.runtime.claims import ClaimWatch
 from prismlib.runtime.dead_letters import Letter, LetterBox, RejectionLimit
 from prismlib.runtime.delivery import Counters
 from prismlib.runtime.progress import Progress
@@ -73,6 +74,7 @@ class TransactionDelivery:
         self._ledger_row = ledger_row
         self._before_commit = before_commit
         self._open: list[Prepared] = []
+        self._tally = Counters()  # of the open transaction: what is aborted was not delivered
         self._in_transaction = False
         self._written = 0
         self._written_bytes = 0
@@ -82,6 +84,7 @@ class TransactionDelivery:
         self._rewind = False
         self._careful_until: dict[Partition, int] = {}
         self._culprits: dict[tuple[Partition, int], Letter] = {}
+        self._claims = ClaimWatch(sink)
 
     def accept(self, prepared: Prepared) -> None:
         """Write one batch into the open transaction; with suspects about, one record a transaction."""
@@ -147,9 +150,9 @@ class TransactionDelivery:
             return
         self._counters.read += len(batch)
         self._counters.gaps = self._progress.gaps
-        self._counters.dead_letters += len(rejected)
-        self._counters.dropped += len(prepared.dropped)
-        self._counters.delivered += len(batch) - len(rejected) - len(prepared.dropped)
+        self._tally.dead_letters += len(rejected)
+        self._tally.dropped += len(prepared.dropped)
+        self._tally.delivered += len(batch) - len(rejected) - len(prepared.dropped)
         if self._written >= MAX_OPEN or self._written_bytes >= MAX_OPEN_BYTES:
             self._commit()
 
@@ -166,6 +169,8 @@ class TransactionDelivery:
             self._commit()  # what must be rewound is open only because it could not be aborted yet
         elif not self._in_transaction and not self._rewind and self._progress.committable():
             self._mirror()
+        elif self.idle():
+            self._claims.check()  # a transaction finds out by itself
 
     def _mirror(self) -> None:
         """Begin a transaction without documents: the broker does not know yet where partitions start that are quiet now."""
@@ -219,10 +224,12 @@ class TransactionDelivery:
             return
         self._progress.mark_committed(next_offsets)
         self._in_transaction = False
-        self._open.clear()
-        self._written = self._written_bytes = 0
-        self._backoff.reset()
+        self._counters.delivered += self._tally.delivered
+        self._counters.dead_letters += self._tally.dead_letters
+        self._counters.dropped += self._tally.dropped
         self._counters.commits += 1
+        self._clear()
+        self._backoff.reset()
 
     def _find_culprits(self, result: WriteResult) -> None:
         documents = [(p, row) for p in self._open for row in p.rows]
@@ -242,10 +249,15 @@ class TransactionDelivery:
     def _go_back(self, error: RetryableError) -> None:
         self._counters.aborts += 1
         self._rewind = True
-        self._open.clear()
-        self._written = self._written_bytes = 0
+        self._clear()
         self._wait(error)
         log.warning("transaction aborted, going back to the committed offsets", extra={"reason": str(error)})
+
+    def _clear(self) -> None:
+        """Nothing is in the transaction."""
+        self._open.clear()
+        self._written = self._written_bytes = 0
+        self._tally = Counters()
 
     def _wait(self, error: RetryableError) -> None:
         pause = 0.0 if isinstance(error, _RefusedError) else self._backoff.next(error.retry_after)
@@ -264,8 +276,7 @@ class TransactionDelivery:
         """Abort what is open: it may hold records of a partition that another member reads again."""
         if self._in_transaction:
             self._rewind = True
-            self._open.clear()
-            self._written = self._written_bytes = 0
+            self._clear()
             self._abort_quietly()
         for partition in partitions:
             self._careful_until.pop(partition, None)

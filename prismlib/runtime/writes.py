@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from prismlib.errors import FencedError, RetryableError, StageContractError
 from prismlib.records import Documents, LedgerRow, Partition, WriteResult
+from prismlib.runtime.claims import ClaimWatch
 from prismlib.runtime.dead_letters import Letter, LetterBox, RejectionLimit
 from prismlib.runtime.delivery import Counters
 from prismlib.runtime.progress import Progress, Ticket
@@ -98,6 +99,7 @@ class WritesDelivery:
         self._letters_backoff = Backoff()
         self._letters_not_before = 0.0
         self._commit_due = 0.0
+        self._claims = ClaimWatch(sink)
 
     # --- taking over ---------------------------------------------------------------------------------------------------
 
@@ -143,6 +145,7 @@ class WritesDelivery:
             self._start(self._next_write())
 
     def _start(self, write: _Write) -> None:
+        self._claims.check()
         self._in_flight[self._pool.submit(self._sink.write, write.documents)] = write
 
     def _next_write(self) -> _Write:
@@ -175,6 +178,7 @@ class WritesDelivery:
 
     def advance(self, timeout: float) -> None:
         """Collect finished writes, send what is due, make dead letters durable, commit when it is time."""
+        self._claims.check()
         deadline = time.monotonic() + timeout
         if self._in_flight:
             done, _ = wait(self._in_flight, timeout=timeout, return_when=FIRST_COMPLETED)

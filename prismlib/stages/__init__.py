@@ -7,10 +7,10 @@ Plugins implement these; :mod:`prismlib.runtime.runner` calls them. A plugin nev
 retries and never commits on its own.
 """
 
-from prismlib.stages.decoder import Decoder, Explains, IdentifiesSchema
+from prismlib.stages.decoder import Decoder, Explains, HasReader, IdentifiesSchema
 from prismlib.stages.encoder import Encoder
 from prismlib.stages.normalizer import FieldSet, Normalizer
-from prismlib.stages.sink import KeepsLedger, Sink, Transactional, WritePolicy
+from prismlib.stages.sink import ClaimsWorker, KeepsLedger, Sink, Transactional, WritePolicy
 from prismlib.stages.source import (
     AssignmentListener,
     Committed,
@@ -26,12 +26,14 @@ from prismlib.stages.source import (
 
 __all__ = [
     "AssignmentListener",
+    "ClaimsWorker",
     "Committed",
     "Decoder",
     "Encoder",
     "Explains",
     "FieldSet",
     "FindsTimes",
+    "HasReader",
     "Horizon",
     "IdentifiesSchema",
     "IdentifiesTopics",

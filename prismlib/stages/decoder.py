@@ -42,6 +42,16 @@ class IdentifiesSchema(Protocol):
 
 
 @runtime_checkable
+class HasReader(Protocol):
+    """Capability: the rows are shaped by a registered schema, which the route's settings and history chose."""
+
+    @property
+    def reader_id(self) -> int:
+        """The registry id of that schema, or -1 where there is none."""
+        ...
+
+
+@runtime_checkable
 class Explains(Protocol):
     """Capability: the decoder can say how far one bad value can be read, for people who look at dead letters."""
 

@@ -56,6 +56,8 @@ class Sink(Protocol):
     - ``LED-03`` every saved note is loaded again by a successor, whole, oldest first
     - ``LED-04`` a note that is saved again, as after an error, is there once
     - ``LED-05`` a note is stored though the row that came with it is passed over
+    - ``CLM-01`` ``check_claim`` raises FencedError once a successor with the same worker name is open, and not before
+    - ``CLM-02`` a ledger row of a worker whose successor is open is not stored: FencedError
     """
 
     policy: WritePolicy
@@ -139,4 +141,22 @@ class KeepsLedger(Protocol):
 
     def load_notes(self) -> Sequence[LedgerNote]:
         """Every note of the pipeline, oldest first. Raises RetryableError."""
+        ...
+
+
+@runtime_checkable
+class ClaimsWorker(Protocol):
+    """Capability: of several processes with one worker name, the one that opened its sink last is the worker.
+
+    ``open`` claims the name. The others write no more: one that sleeps for long, or has nothing to write, finds out by
+    ``check_claim``, which the runner calls every few seconds and before it writes after a long pause.
+    """
+
+    def check_claim(self) -> None:
+        """Ask whether the name is still this process's; cheap, and made for being asked often.
+
+        Raises:
+            FencedError: a later process has claimed it.
+            RetryableError: no answer.
+        """
         ...

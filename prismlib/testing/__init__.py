@@ -6,7 +6,7 @@
             return MyHarness()
 
 - ``SourceConformance``, ``DecoderConformance``, ``NormalizerConformance``, ``EncoderConformance``, ``SinkConformance``,
-  ``TransactionalConformance``, ``LedgerConformance``, ``ReaderConformance``, ``RegistryConformance``,
+  ``TransactionalConformance``, ``LedgerConformance``, ``ClaimConformance``, ``ReaderConformance``, ``RegistryConformance``,
   ``WritableRegistryConformance``: suites that a plugin's tests inherit. Each asks for one fixture, ``harness``, whose
   protocol has the same name: ``SinkHarness`` says what it must be able to do
 - ``build_stage``: a stage by its name, with the checks and errors that a user of the plugin gets
@@ -26,6 +26,7 @@ from prismlib import lazy
 
 if TYPE_CHECKING:
     from prismlib.testing.building import build_stage
+    from prismlib.testing.claim_conformance import ClaimConformance
     from prismlib.testing.decoder_conformance import DecoderConformance, DecoderHarness, batch_of
     from prismlib.testing.encoder_conformance import EncoderConformance, EncoderHarness
     from prismlib.testing.normalizer_conformance import NormalizerConformance, NormalizerHarness
@@ -36,11 +37,16 @@ if TYPE_CHECKING:
         WritableRegistryConformance,
         WritableRegistryHarness,
     )
-    from prismlib.testing.sink_conformance import LedgerConformance, SinkConformance, TransactionalConformance
+    from prismlib.testing.sink_conformance import (
+        LedgerConformance,
+        SinkConformance,
+        TransactionalConformance,
+    )
     from prismlib.testing.sink_harness import SinkHarness, TransactionalHarness, documents
     from prismlib.testing.source_conformance import SourceConformance, SourceHarness
 
 __all__ = [
+    "ClaimConformance",
     "DecoderConformance",
     "DecoderHarness",
     "EncoderConformance",
@@ -66,6 +72,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "prismlib.testing.claim_conformance": "ClaimConformance",
     "prismlib.testing.building": "build_stage",
     "prismlib.testing.decoder_conformance": "DecoderConformance DecoderHarness batch_of",
     "prismlib.testing.encoder_conformance": "EncoderConformance EncoderHarness",

@@ -34,6 +34,7 @@ _CLAUSE = re.compile(r"^- ``(?P<id>[A-Z]{3}-\d{2})`` (?P<text>.*(?:\n  .*)*)", r
 _CAPABILITIES = {
     "TXN": ("Transactional", "sinks that offer `begin`, `commit` and `abort`"),
     "LED": ("KeepsLedger", "sinks that keep the ledger"),
+    "CLM": ("ClaimsWorker", "sinks that claim the name of their worker, and keep the ledger"),
 }
 
 
@@ -104,8 +105,8 @@ def render_specification() -> str:
         "Each clause has a number that never changes its meaning, and one test of the same number (`SRC-04` is a method",
         "`test_src_04_...`) in `prismlib.testing`. A plugin's tests inherit `SourceConformance`, `DecoderConformance`,",
         "`NormalizerConformance`, `EncoderConformance`, `SinkConformance`, `TransactionalConformance`, `LedgerConformance`,",
-        "`ReaderConformance`, `RegistryConformance` or `WritableRegistryConformance` from there, and supply one fixture named",
-        "`harness`, whose protocol is `SourceHarness` and so on. A failure names its clause.",
+        "`ClaimConformance`, `ReaderConformance`, `RegistryConformance` or `WritableRegistryConformance` from there, and supply",
+        "one fixture named `harness`, whose protocol is `SourceHarness` and so on. A failure names its clause.",
         "[Write a plugin](../how-to/write-a-plugin.md) shows it.",
         "",
         "This page is generated from the docstrings of `prismlib.stages`, `prismlib.plugin.hookspecs` and",

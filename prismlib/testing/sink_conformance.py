@@ -6,7 +6,8 @@
             return MyHarness()
 
 A sink that is Transactional inherits :class:`TransactionalConformance` too, one that keeps the ledger
-:class:`LedgerConformance`; the same harness serves all three. Documents of a transactional sink are written inside a
+:class:`LedgerConformance`, one that is ClaimsWorker
+:class:`prismlib.testing.claim_conformance.ClaimConformance`; the same harness serves all. Documents of a transactional sink are written inside a
 transaction, which the suite begins and commits.
 """
 

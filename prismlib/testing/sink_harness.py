@@ -10,7 +10,7 @@ import pytest
 
 from prismlib.errors import RecordError
 from prismlib.records import Documents, LedgerRow, Partition, Retry, WriteResult
-from prismlib.stages.sink import KeepsLedger, Sink, Transactional
+from prismlib.stages.sink import ClaimsWorker, KeepsLedger, Sink, Transactional
 from prismlib.testing.clauses import require
 
 SOURCE = Partition("conformance-source", 0)
@@ -178,6 +178,13 @@ def ledger(sink: Sink) -> KeepsLedger:
     """The sink as what keeps its ledger."""
     if not isinstance(sink, KeepsLedger):
         raise AssertionError(f"{type(sink).__name__} has no load_ledger and save_ledger")  # noqa: TRY004 - a finding
+    return sink
+
+
+def claims(sink: Sink) -> ClaimsWorker:
+    """The sink as what claims its worker's name."""
+    if not isinstance(sink, ClaimsWorker):
+        raise AssertionError(f"{type(sink).__name__} has no check_claim")  # noqa: TRY004 - a finding
     return sink
 
 

@@ -33,9 +33,9 @@ This page is generated from the docstrings: `python -m tests.docs.python_api > d
 CHAPTERS = {
     "Run a pipeline": "load_pipeline pipeline_from build_runner Runner RunnerState Counters PipelineConfig PythonNormalizer"
     " Notice NoticeKind Tell open_alerts",
-    "What travels": "Partition RecordBatch Headers Row Decoded Explanation Normalized Encoded Documents WriteResult Retry LedgerRow Loss",
+    "What travels": "Partition RecordBatch Headers Row Decoded Explanation Normalized Encoded Documents WriteResult Retry LedgerRow LedgerNote Loss",
     "The route": "Source AssignmentListener StartPosition Committed Horizon InGroup Pausable Seekable FindsTimes IdentifiesTopics Decoder"
-    " IdentifiesSchema Explains Normalizer FieldSet Encoder Sink WritePolicy Transactional KeepsLedger",
+    " IdentifiesSchema HasReader Explains Normalizer FieldSet Encoder Sink WritePolicy Transactional KeepsLedger ClaimsWorker",
     "Plugins": "hookimpl StageSpec BuildContext Model Secret Duration StoreSpec Administration SetupStep Check StreamReader"
     " RegistrySpec Registry RegisteredSchema Reference",
 }

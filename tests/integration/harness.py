@@ -165,10 +165,11 @@ class Project:
         sink: str = "",
         topic: str | None = None,
         validate: str = "always",
+        servers: str | None = None,
     ) -> Path:
         text = WORKER_2.format(
             name=f"{self.name}-2",
-            servers=self.servers,
+            servers=servers or self.servers,
             topic=topic or self.output,
             url=url or self.url,
             alias=self.name,

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 from confluent_kafka import Producer
 
+from prism_kafka.cluster import Cluster
 from prism_kafka.group import KafkaGroup
 from prismlib.records import Partition
 from tests.integration.harness import (
+    FAST_GROUP,
     QUIET,
     Index,
     Project,
@@ -108,7 +110,8 @@ def pipeline(request: pytest.FixtureRequest, project: Project) -> Pipeline:
 
 
 def test_a_worker_starts_where_it_was_told_after_each_kind_of_reset(pipeline: Pipeline) -> None:
-    assert ends(pipeline.path) == (COUNT, COUNT, 0)
+    fresh = ends(pipeline.path)[2]
+    assert ends(pipeline.path) == (COUNT, COUNT, fresh)
     shown = offsets("show", pipeline.path)
     (one,) = shown["partitions"]
     assert (one["state"], one["lag"], one["ledger"]["last_settled_ms"]) == ("equal", 0, T + (COUNT - 1) * MINUTE)
@@ -123,15 +126,15 @@ def test_a_worker_starts_where_it_was_told_after_each_kind_of_reset(pipeline: Pi
         assert (plan["done"], plan["moves"][0]["to"]) == (False, to)
         assert plan["moves"][0]["record_ms"] == T + to * MINUTE
         assert plan["moves"][0]["effect"] == f"reads {COUNT - to} again"
-        assert ends(pipeline.path) == (COUNT, COUNT, number - 1)
+        assert ends(pipeline.path) == (COUNT, COUNT, fresh + number - 1)
         assert offsets("reset", pipeline.path, *target, "--yes")["done"]
-        assert ends(pipeline.path) == (to, to, number)
+        assert ends(pipeline.path) == (to, to, fresh + number)
         assert pipeline.run() == COUNT - to
-        assert ends(pipeline.path) == (COUNT, COUNT, number)
+        assert ends(pipeline.path) == (COUNT, COUNT, fresh + number)
     # forward: from 10, a reset to the end skips what lies between
     offsets("reset", pipeline.path, "--to-offset", 10, "--yes")
     assert offsets("reset", pipeline.path, "--to", "latest", "--yes")["moves"][0]["effect"] == f"skips {COUNT - 10}"
-    assert ends(pipeline.path) == (COUNT, COUNT, 5)
+    assert ends(pipeline.path) == (COUNT, COUNT, fresh + 5)
     assert pipeline.run() == 0
     notes = offsets("show", pipeline.path)["notes"]
     assert [(note["kind"], note["first"], note["end"]) for note in notes] == [
@@ -184,6 +187,39 @@ def test_live_workers_are_named_and_a_killed_one_counts_until_its_session_ends(p
             time.sleep(0.5)
     assert ends(pipeline.path)[:2] == (30, 30)
     assert pipeline.run() == COUNT - 30
+
+
+def test_a_worker_killed_inside_a_transaction_is_waited_for(project: Project) -> None:
+    """Its offsets are in doubt until the broker has ended the transaction, and are not taken for none meanwhile."""
+    options = f'{FAST_GROUP}\n"transaction.timeout.ms" = 8000'
+    path = project.worker_1(options=options, interval="60s")
+    create_topic(project.servers, project.input)
+    setup(path)
+    producer = Producer({"bootstrap.servers": project.servers, **QUIET})
+    for n in range(COUNT):
+        producer.produce(project.input, project.order(n)[1], b"k%d" % n, 0)
+    assert producer.flush(30) == 0
+    worker = Worker(path)
+    with workers(worker):
+        wait_until(lambda: unfinished(project.servers, project.output), 60, "a transaction is open", [worker])
+        worker.kill()
+        # Asked at once: the answer waits, and is the right one.
+        (one,) = offsets("show", path)["partitions"]
+        assert (one["ledger"]["next_offset"], one["broker"], one["state"]) == (0, None, "no_broker_offset")
+        deadline = time.monotonic() + 30
+        while prism("offsets", "reset", path, "--to-offset", "30", "--yes").returncode == 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+    assert ends(path)[:2] == (30, 30)
+    done = prism("run", project.worker_1(options=options), "--until-idle", "2")
+    assert done.returncode == 0
+    assert len(read_topic(project.servers, project.output)) == COUNT - 30, done.stderr
+
+
+def unfinished(servers: str, topic: str) -> bool:
+    """Whether a transaction is open on the topic."""
+    cluster, place = Cluster(servers, {}, client="test"), Partition(topic, 0)
+    return cluster.ends([place], stable=True) != cluster.ends([place])
 
 
 def test_servers_that_are_away_are_one_sentence(project: Project) -> None:

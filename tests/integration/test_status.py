@@ -117,6 +117,34 @@ def test_the_life_of_two_pipelines(project: Project) -> None:
     assert shown.stdout.splitlines()[-1].startswith("alerts         nobody will be told: ")
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_route_is_paused_until_its_worker_or_the_ledger_says_that_it_is_not(project: Project) -> None:
+    project.create_topics(1)
+    pipeline = project.worker_1()
+    setup(pipeline)
+    publish(project, range(5))
+    publisher = Publisher(project)
+    for number in range(20):  # more than broken records are: somebody's schemas are in another registry
+        publisher.raw(b"\0\x7f\0\0\1" + project.order(number)[1][5:])
+    publisher.finish()
+    with workers(worker := Worker(pipeline, "blue")):
+        wait_until(lambda: status(pipeline)["pipelines"][0]["paused"], 60, "the pause is told", [worker])
+        found, topic, kinds = one(pipeline, 1)
+        (paused,) = found["paused"]
+        assert (topic["state"], topic["lag"], kinds) == ("paused", 20, ["paused"])
+        assert paused["topic"] == project.input
+        assert "have schema ids that the registry does not know" in paused["why"]
+        assert 0 <= found["at_ms"] - paused["since_ms"] < 60_000
+        worker.kill()
+    # Its successor sends them to the dead letters, has no pause to end, and says nothing of one.
+    pipeline.write_text(f'on_drift = "dead_letter"\n{pipeline.read_text()}')
+    run(pipeline)
+    found, topic, kinds = one(pipeline, 0)
+    assert (found["paused"], topic["state"], kinds) == ([], "ok", [])
+    assert found["dead_letters"]["open"] == 20
+
+
 def test_a_broker_that_is_away_is_one_sentence(project: Project) -> None:
     path = project.worker_1(servers="127.0.0.1:9")
     done = prism("status", path)

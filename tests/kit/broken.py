@@ -645,6 +645,16 @@ class DropsNotesOfStaleRows(MemorySink):
             super().save_ledger((), notes)
 
 
+class NeverLooksForASuccessor(TransactionalSink):
+    def check_claim(self):
+        pass
+
+
+class FencesByTheGroupAlone(TransactionalSink):
+    def save_ledger(self, rows, notes=()):
+        self.ledger.save(rows, notes)
+
+
 # Readers
 
 
@@ -824,6 +834,8 @@ BROKEN = [
     Broken("LED-03", LosesRowsThatComeWithNotes, "beside the notes", MemorySinkHarness),
     Broken("LED-04", NumbersItsNotes, "saved twice", MemorySinkHarness),
     Broken("LED-05", DropsNotesOfStaleRows, "came with a stale row", MemorySinkHarness),
+    Broken("CLM-01", NeverLooksForASuccessor, "still its own", MemoryTransactionalHarness),
+    Broken("CLM-02", FencesByTheGroupAlone, "stored a ledger row", MemoryTransactionalHarness),
     Broken("RDR-01", NamesMissingStreams, "does not exist", MemoryReaderHarness),
     Broken("RDR-01", NamesOnePartition, "of 3 partitions", MemoryReaderHarness),
     Broken("RDR-02", JoinsPartitions, "do not ascend", MemoryReaderHarness),

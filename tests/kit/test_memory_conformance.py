@@ -2,12 +2,17 @@
 
 import pytest
 
+from prismlib.testing.claim_conformance import ClaimConformance
 from prismlib.testing.decoder_conformance import DecoderConformance
 from prismlib.testing.encoder_conformance import EncoderConformance
 from prismlib.testing.normalizer_conformance import NormalizerConformance
 from prismlib.testing.reader_conformance import ReaderConformance
 from prismlib.testing.registry_conformance import RegistryConformance, WritableRegistryConformance
-from prismlib.testing.sink_conformance import LedgerConformance, SinkConformance, TransactionalConformance
+from prismlib.testing.sink_conformance import (
+    LedgerConformance,
+    SinkConformance,
+    TransactionalConformance,
+)
 from prismlib.testing.source_conformance import SourceConformance
 from tests.kit.harnesses import (
     GappySourceHarness,
@@ -47,7 +52,7 @@ class TestMemoryLog(SinkConformance):
         return MemoryLogHarness(buffers=request.param)
 
 
-class TestMemoryTransactionalSink(SinkConformance, TransactionalConformance, LedgerConformance):
+class TestMemoryTransactionalSink(SinkConformance, TransactionalConformance, LedgerConformance, ClaimConformance):
     @pytest.fixture(params=[False, True], ids=["direct", "buffered"])
     def harness(self, request):
         return MemoryTransactionalHarness(buffers=request.param)

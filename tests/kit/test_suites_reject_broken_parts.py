@@ -7,13 +7,18 @@ from pathlib import Path
 
 import pytest
 
+from prismlib.testing.claim_conformance import ClaimConformance
 from prismlib.testing.clauses import clauses, render_specification
 from prismlib.testing.decoder_conformance import DecoderConformance
 from prismlib.testing.encoder_conformance import EncoderConformance
 from prismlib.testing.normalizer_conformance import NormalizerConformance
 from prismlib.testing.reader_conformance import ReaderConformance
 from prismlib.testing.registry_conformance import RegistryConformance, WritableRegistryConformance
-from prismlib.testing.sink_conformance import LedgerConformance, SinkConformance, TransactionalConformance
+from prismlib.testing.sink_conformance import (
+    LedgerConformance,
+    SinkConformance,
+    TransactionalConformance,
+)
 from prismlib.testing.source_conformance import SourceConformance
 from tests.kit.broken import BROKEN as BROKEN_STAGES
 from tests.kit.broken_registries import BROKEN_REGISTRIES
@@ -26,6 +31,7 @@ SUITES = (
     SinkConformance,
     TransactionalConformance,
     LedgerConformance,
+    ClaimConformance,
     RegistryConformance,
     WritableRegistryConformance,
     ReaderConformance,
@@ -69,7 +75,7 @@ def test_clauses_are_read_whole():
     assert found["SRC-01"].text.endswith("columns of equal length")
     assert found["TXN-03"].interface == "Sink"
     assert Counter(one[:3] for one in found) == {
-        "SRC": 12, "DEC": 8, "NRM": 6, "ENC": 5, "SNK": 10, "TXN": 5, "LED": 5, "RDR": 9, "REG": 7, "REW": 4
+        "SRC": 12, "DEC": 8, "NRM": 6, "ENC": 5, "SNK": 10, "TXN": 5, "LED": 5, "CLM": 2, "RDR": 9, "REG": 7, "REW": 4
     }  # fmt: skip
 
 

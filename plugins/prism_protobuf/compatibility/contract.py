@@ -20,18 +20,19 @@ from prismlib.errors import ContractError, UnknownFieldError
 _EVERYTHING: Final = frozenset({"*"})
 
 
-def contract(schema: Schema, reads: frozenset[str]) -> str:
+def contract(schema: Schema, reads: frozenset[str], message: str | None = None) -> str:
     """The text of the contract.
 
     Args:
         schema: of the writer.
         reads: dotted paths; lists and maps are passed through silently. ``*`` takes everything.
+        message: full name of the message that they belong to, where it is known.
 
     Raises:
         UnknownFieldError: a path names nothing; names the nearest field.
         ContractError: the schema has no message, or nothing is read.
     """
-    root = _root(schema, reads)
+    root = next((one for one in schema.named().values() if one.full_name == message), None) or _root(schema, reads)
     parts = _Parts(root, {id(root): (root, set())})
     for path in sorted(reads):
         parts.take(path)

@@ -83,7 +83,7 @@ class MemoryLog(_TopicSink):
 
 
 class MemoryTransactionalSink(_TopicSink):
-    """Writes to a topic in transactions, with the group's offsets and the ledger; Transactional and KeepsLedger.
+    """Writes to a topic in transactions; Transactional, KeepsLedger and ClaimsWorker.
 
     ``open`` fences the predecessor of the same worker name and aborts what that one left open. The ledger belongs to
     the topic and is shared by all workers.
@@ -151,6 +151,10 @@ class MemoryTransactionalSink(_TopicSink):
         """See KeepsLedger."""
         self._broker.require_reachable()
         return self.ledger.notes()
+
+    def check_claim(self) -> None:
+        """See ClaimsWorker."""
+        self._current()
 
     def close(self) -> None:
         """See Sink. An open transaction is aborted when the broker answers, and left to the broker otherwise."""

@@ -83,4 +83,4 @@ for spec in (*plugin.prism_stages(), *plugin.prism_stores()):
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     sentence = 'type = "elasticsearch" needs urllib3: install prism-pipeline[elasticsearch]'
-    assert done.stdout.splitlines() == [f"sink {sentence}", f"administration {sentence}"]
+    assert done.stdout.splitlines() == [f"{kind} {sentence}" for kind in ("sink", "administration", "ledger")]

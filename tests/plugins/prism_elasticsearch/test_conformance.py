@@ -14,6 +14,7 @@ from prism_elasticsearch.ledger import ElasticsearchLedgerStore
 from prism_elasticsearch.sink import ElasticsearchSink
 from prismlib.errors import ConfigError
 from prismlib.records import LedgerNote, LedgerRow
+from prismlib.testing.claim_conformance import ClaimConformance
 from prismlib.testing.sink_conformance import SOURCE, LedgerConformance, SinkConformance
 from tests.http_server import Reply
 from tests.plugins.prism_elasticsearch.fault_proxy import FaultProxy
@@ -32,7 +33,7 @@ class Harness:
         self._arrives = arrives
 
     def make_sink(self, worker: str) -> ElasticsearchSink:
-        return self._node.sink(self._proxy.url)
+        return self._node.sink(self._proxy.url, worker=worker)
 
     def good(self, number: int) -> bytes:
         return b'{"number":%d, "kind":"test"}' % number
@@ -88,7 +89,7 @@ class TestElasticsearchSinkOtherwise(SinkConformance):
         return Harness(node, proxy, b'{"number":', arrives=True)
 
 
-class TestElasticsearchLedger(LedgerConformance):
+class TestElasticsearchLedger(LedgerConformance, ClaimConformance):
     @pytest.fixture
     def harness(self, node: Node, proxy: FaultProxy) -> Harness:
         return Harness(node, proxy, b"", arrives=False)

@@ -174,6 +174,7 @@ def test_each_generation_has_rows_of_its_own(node: Node) -> None:
 
 def test_rows_of_an_index_that_was_made_again_are_not_believed(node: Node) -> None:
     sink = node.sink()
+    sink.open()
     sink.save_ledger([LedgerRow(SOURCE, 7)])
     sink.close()
     node.connection.json("DELETE", f"/{node.alias}-000001")
@@ -251,4 +252,33 @@ def test_an_event_without_time_and_airport_is_taken_and_counts_into_no_day(node:
     ]
     assert [bucket["doc_count"] for bucket in found["days"]["buckets"]] == [1]
     assert found["missing"]["doc_count"] == 1
+    sink.close()
+
+
+def test_a_claim_that_somebody_deleted_is_told_apart_from_a_successor(node: Node) -> None:
+    sink = node.sink()
+    sink.open()
+    node.connection.json("POST", f"/{node.config.ledger_index}/_refresh")
+    (claim,) = node.connection.json("POST", f"/{node.config.ledger_index}/_search?q=worker:1")["hits"]["hits"]
+    assert claim["_id"] == "flights-index/worker/1"
+    node.connection.json("DELETE", f"/{node.config.ledger_index}/_doc/flights-index%2Fworker%2F1")
+    with pytest.raises(FatalError, match=r"does not say any more who is worker '1' of pipeline flights-index .*404"):
+        sink.check_claim()
+    sink.open()
+    sink.check_claim()
+    sink.close()
+
+
+def test_a_ledger_from_before_there_were_claims_names_the_command_that_mends_it(node: Node) -> None:
+    ledger = node.config.ledger_index
+    node.connection.json("DELETE", f"/{ledger}")
+    node.connection.json("DELETE", f"/_index_template/{ledger}")
+    node.connection.json(
+        "PUT", f"/{ledger}", {"mappings": {"dynamic": "strict", "properties": {"pipeline": {"type": "keyword"}}}}
+    )
+    sink = node.sink()
+    with pytest.raises(
+        ConfigError, match=rf"ledger index '{ledger}' is from an earlier version.*`prism setup PIPELINE.toml --yes`"
+    ):
+        sink.open()
     sink.close()

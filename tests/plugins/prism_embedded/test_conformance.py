@@ -19,8 +19,14 @@ from prism_embedded.reader import EmbeddedReader
 from prism_embedded.source import EmbeddedSource
 from prism_embedded.topic_sink import EmbeddedTopicSink
 from prismlib.stages import Sink, Source
+from prismlib.testing.claim_conformance import ClaimConformance
 from prismlib.testing.reader_conformance import ReaderConformance
-from prismlib.testing.sink_conformance import SOURCE, LedgerConformance, SinkConformance, TransactionalConformance
+from prismlib.testing.sink_conformance import (
+    SOURCE,
+    LedgerConformance,
+    SinkConformance,
+    TransactionalConformance,
+)
 from prismlib.testing.source_conformance import Recorder, SourceConformance, Written
 
 BUSY = 0.05  # seconds: tests hold the write lock on purpose
@@ -176,7 +182,7 @@ class TestEmbeddedSource(SourceConformance):
         harness.close()
 
 
-class TestEmbeddedTopicSink(SinkConformance, TransactionalConformance, LedgerConformance):
+class TestEmbeddedTopicSink(SinkConformance, TransactionalConformance, LedgerConformance, ClaimConformance):
     @pytest.fixture
     def harness(self, tmp_path: Path) -> Iterator[TopicSinkHarness]:
         harness = TopicSinkHarness(tmp_path)
@@ -184,7 +190,7 @@ class TestEmbeddedTopicSink(SinkConformance, TransactionalConformance, LedgerCon
         harness.close()
 
 
-class TestEmbeddedIndexSink(SinkConformance, LedgerConformance):
+class TestEmbeddedIndexSink(SinkConformance, LedgerConformance, ClaimConformance):
     @pytest.fixture
     def harness(self, tmp_path: Path) -> Iterator[IndexSinkHarness]:
         harness = IndexSinkHarness(tmp_path)

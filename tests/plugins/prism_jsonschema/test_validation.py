@@ -55,7 +55,7 @@ def test_a_value_is_held_to_the_schema_of_its_own_header(registry, new_decoder, 
     two = header(registry.release("s", schema={"required": ["b"]}).id)
     other = header(registry.release("t", schema={"required": ["c"]}).id)
     values = [start + body for start in (one, two, other) for body in (b'{"a":1}', b'{"b":1}', b'{"c":1}')]
-    decoded = new_decoder(registry, subject="s").decode(batch_of(values))
+    decoded = new_decoder(registry, reads=(), subject="s").decode(batch_of(values))
     assert {row: error.field for row, error in decoded.errors.items()} == {
         1: "a", 2: "a", 3: "b", 5: "b", 6: "c", 7: "c",
     }  # fmt: skip
@@ -185,7 +185,7 @@ def test_an_import_that_is_missing_now_may_come_and_then_the_route_goes_on(
     decoder = new_decoder(registry, subject="s")
     stop = decoder.decode(batch_of([None, start + b'{"price":"x"}'])).stop
     assert stop[0] == 1
-    assert "what it imports cannot be had" in str(stop[1])
+    assert "what it needs of the registry cannot be had" in str(stop[1])
     with pytest.raises(ConfigError, match=r"subject s version 1 .* cannot be used to validate: no such schema"):
         new_encoder(registry, subject="s")
     registry.release("money", schema={"type": "integer"})

@@ -67,6 +67,22 @@ def test_no_option_can_make_the_consumer_commit_or_reset_by_itself() -> None:
     assert "group.instance.id" not in settings
 
 
+@pytest.mark.parametrize(
+    ("options", "heartbeat"),
+    [
+        ({"session.timeout.ms": 3000}, 1000),
+        ({"session.timeout.ms": 45000}, 3000),
+        ({"session.timeout.ms": 3000, "heartbeat.interval.ms": 700}, "700"),
+        ({"session.timeout.ms": "soon"}, None),
+        ({}, None),
+    ],
+)
+def test_heartbeats_are_more_frequent_than_a_session_is_long(options: dict[str, object], heartbeat: object) -> None:
+    """The client does not see to it: with a session of 3 s and its own 3 s between heartbeats no worker stays in its group."""
+    settings = consumer_settings("a:1", options, group="p", worker="1")  # type: ignore[arg-type]  # as in a file
+    assert settings.get("heartbeat.interval.ms") == heartbeat
+
+
 def test_every_worker_gets_a_static_member_id_of_its_own() -> None:
     settings = consumer_settings("a:1", {"group.instance.id": "host"}, group="p", worker="2")
     assert settings["group.instance.id"] == "host-2"

@@ -16,8 +16,14 @@ from prism_kafka.dead_letters import KafkaDeadLetters
 from prism_kafka.reader import KafkaReader
 from prism_kafka.sink import KafkaSink
 from prism_kafka.source import KafkaSource
+from prismlib.testing.claim_conformance import ClaimConformance
 from prismlib.testing.reader_conformance import Ends, ReaderConformance, ReaderHarness
-from prismlib.testing.sink_conformance import SOURCE, LedgerConformance, SinkConformance, TransactionalConformance
+from prismlib.testing.sink_conformance import (
+    SOURCE,
+    LedgerConformance,
+    SinkConformance,
+    TransactionalConformance,
+)
 from prismlib.testing.source_conformance import SourceConformance, SourceHarness, Written
 from tests.plugins.prism_kafka.broker import QUIET, Broker, fresh_name, opened
 
@@ -155,7 +161,7 @@ class TestKafkaTransactions(TransactionalConformance):
     pass
 
 
-class TestKafkaLedger(LedgerConformance):
+class TestKafkaLedger(LedgerConformance, ClaimConformance):
     pass
 
 

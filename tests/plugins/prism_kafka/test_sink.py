@@ -227,6 +227,42 @@ def test_headers_and_tombstones_arrive_as_they_were_written(broker: Broker) -> N
     assert [h and list(h) for b in batches for h in b.headers] == headers
 
 
+def test_two_workers_of_one_name_that_start_at_once_leave_one_whichever_way_their_steps_fall(broker: Broker) -> None:
+    """The first claims first and fences last: the broker takes it for the worker, the ledger the second; that one wins."""
+    topic, source_topic = fresh_name(), broker.create_topic()
+    broker.set_up_sink(topic, topic)
+    broker.number(source_topic, 1)
+    source = broker.source(source_topic, topic)
+    opened(source)
+    read(source, 1)
+    partition = Partition(source_topic, 0)
+    first, second = broker.sink(topic, topic), broker.sink(topic, topic)
+    claim = first._ledger.claim
+
+    def claim_and_be_overtaken() -> None:
+        claim()
+        second.open()
+
+    first._ledger.claim = claim_and_be_overtaken  # type: ignore[method-assign]
+    first.open()
+    with pytest.raises(FencedError, match="another process has become worker '1'"):
+        first.check_claim()
+    second.check_claim()
+    second.begin()
+    with pytest.raises(RetryableError):  # the broker counts on the first still
+        second.write(documents(topic, [b"second"]))
+        second.commit({partition: 1}, source.member(), [])
+    second.abort()
+    first.begin()
+    with pytest.raises(FencedError, match="another process"):
+        first.write(documents(topic, [b"first"]))
+        first.commit({partition: 1}, source.member(), [])
+    second.begin()
+    second.write(documents(topic, [b"second"]))
+    second.commit({partition: 1}, source.member(), [LedgerRow(partition, 1)])
+    assert broker.read(topic) == [(b"k", b"second")]
+
+
 # --- the ledger --------------------------------------------------------------------------------------------------------
 
 
@@ -281,7 +317,7 @@ def test_a_worker_that_was_replaced_cannot_save_to_the_ledger(broker: Broker) ->
     other.open()
     sink.save_ledger([LedgerRow(Partition("in", 0), 1)])
     successor.open()
-    with pytest.raises(FencedError, match="worker/1"):
+    with pytest.raises(FencedError, match="another process has become worker '1' of pipeline"):
         sink.save_ledger([LedgerRow(Partition("in", 0), 2)])
     with pytest.raises(FencedError):
         sink.begin()

@@ -342,3 +342,26 @@ def until(question: Callable[[], bool], timeout: float = 10) -> None:
             return
         waiting.wait(0.005)
     raise AssertionError("it did not happen")
+
+
+def test_a_backoff_longer_than_the_worker_may_be_idle_is_no_end_and_what_is_aborted_is_not_counted() -> None:
+    broker = make_broker()
+    refusals = 5  # the last waits are longer than 0.3 s
+
+    class Sink(MemoryTransactionalSink):
+        tries = 0
+
+        def commit(self, next_offsets: Mapping[Partition, int], member: Any, rows: Sequence[LedgerRow]) -> None:
+            self.tries += 1
+            if self.tries <= refusals:
+                raise RetryableError("not now")
+            super().commit(next_offsets, member, rows)
+
+    values = publish(broker, 10)
+    broker.append("in", b"k", b"bad one")
+    runner = Runner(settings(until_idle=0.3), MemorySource(broker, "p", ["in"]), ROUTES, Sink(broker, "out"))
+    runner.run()
+    assert Counter(r.value for r in broker.records("out")) == Counter(values)
+    counters = runner.counters
+    assert (counters.aborts, counters.delivered, counters.dead_letters) == (refusals, 10, 1)
+    assert counters.read == 11 * (refusals + 1)

@@ -23,6 +23,8 @@ NOTE = LedgerNote("paused", 1, "w", "why", P, first=7)
 class Stores:
     """Group, ledger and reader in one; what it is told to raises when it is asked."""
 
+    atomic = False
+
     def __init__(self, dead: int = 0, **raises: PrismError) -> None:
         self.dead = dead
         self.raises = raises
