@@ -15,7 +15,7 @@ from prismlib.cli.alerts import production_option
 from prismlib.cli.app import App, json_option, pass_app, print_error, print_json
 from prismlib.cli.project import load
 from prismlib.cli.status_view import document, print_alerts, print_status
-from prismlib.config.project import ProjectConfig, load_project
+from prismlib.config.project import load_project
 from prismlib.errors import ConfigError, PrismError, UnreachableError
 from prismlib.runtime.assemble import offset_stores, reader
 from prismlib.runtime.resolve import resolve
@@ -106,7 +106,10 @@ def _alert_paths(files: Sequence[Path]) -> Iterator[AlertPath]:
     """One a project."""
     seen: set[Path | None] = set()
     for file in files:
-        project: ProjectConfig = load_project(file.parent)
+        try:
+            project = load_project(file.parent)
+        except ConfigError:  # told already, as what is wrong with the pipeline
+            continue
         if project.path not in seen:
             seen.add(project.path)
             yield AlertPath.of(project)

@@ -153,6 +153,15 @@ def test_all_pipelines_of_the_project_are_looked_at_and_one_that_is_wrong_hides_
     assert second["error"]
 
 
+def test_a_project_that_is_wrong_is_told_once(ready: Ready) -> None:
+    (ready.folder / "prism.toml").write_text("[alerts]\nto = 3\n")
+    code, out, err = ready.prism("status", ready.path, "--json")
+    found = json.loads(out)
+    assert (code, found["alerts"], err.count("\n")) == (2, [], 1)
+    assert "alerts.to" in found["pipelines"][0]["error"]
+    assert "alerts.to" in err
+
+
 def test_in_production_somebody_must_be_told(ready: Ready) -> None:
     (alerts,) = ready.status("--production", code=2)["alerts"]
     assert alerts == {"told": [], "wrong": [], "nobody": "no prism.toml names an address in [alerts] to"}
