@@ -17,6 +17,7 @@ from prism_embedded import group, topics
 from prism_embedded.database import Database
 from prism_embedded.group import Session
 from prismlib.errors import FatalError
+from prismlib.plugin.hookspecs import Retention
 from prismlib.records import Partition
 from prismlib.stages import Committed, Horizon
 
@@ -102,6 +103,15 @@ class EmbeddedGroupOffsets:
         with self._database.snapshot() as connection:
             numbers = self._numbers(connection, list(offsets))
             return {p: topics.timestamp_from(connection, numbers[p], offset) for p, offset in offsets.items()}
+
+    def retention(self, streams: Sequence[str]) -> Mapping[str, Retention]:
+        """Nothing is ever deleted by itself."""
+        with self._database.snapshot() as connection:
+            return {name: Retention() for name in topics.find(connection, streams)}
+
+    def offsets_retention_ms(self) -> int | None:
+        """For good."""
+        return None
 
     def alter(self, next_offsets: Mapping[Partition, int]) -> None:
         """Store them, unless a member lives: it is looked at in the same transaction."""

@@ -166,6 +166,13 @@ class Cluster:
             found[name] = {key: str(entry.value) for key, entry in entries.items()}
         return found
 
+    def broker_config(self) -> dict[str, str]:
+        """All settings of one broker."""
+        answer = self._ask("describe the cluster", self._admin.describe_cluster(request_timeout=ANSWER_SECONDS))
+        broker = ConfigResource(ConfigResource.Type.BROKER, str(min(node.id for node in answer.nodes)))
+        future = self._admin.describe_configs([broker], request_timeout=ANSWER_SECONDS)[broker]
+        return {key: str(entry.value) for key, entry in self._ask("tell its settings", future).items()}
+
     def limits(self, names: Sequence[str], *, pipeline: str) -> dict[str, TopicLimits]:
         """What topics that this pipeline writes to allow.
 

@@ -14,6 +14,7 @@ from prism_kafka.failures import TRANSIENT, BrokerLog, client_logger, kafka_erro
 from prism_kafka.offsets import committed, horizons, offsets_at, retryable
 from prism_kafka.settings import consumer_settings
 from prismlib.errors import FatalError, RetryableError, StageContractError
+from prismlib.plugin.hookspecs import Retention
 from prismlib.records import Partition
 from prismlib.stages import Committed, Horizon
 
@@ -130,6 +131,17 @@ class KafkaGroup:
             reader.close()
         return found
 
+    def retention(self, streams: Sequence[str]) -> Mapping[str, Retention]:
+        """Ask for the settings of the topics that exist."""
+        with retryable():
+            there = [name for name, topic in self._cluster.topics(streams).items() if topic is not None]
+            return {name: _retention(settings) for name, settings in self._cluster.topic_configs(there).items()}
+
+    def offsets_retention_ms(self) -> int | None:
+        """Ask for the settings of one broker; all of a cluster should have the same."""
+        with retryable():
+            return int(self._cluster.broker_config()["offsets.retention.minutes"]) * 60_000
+
     def alter(self, next_offsets: Mapping[Partition, int]) -> None:
         """Ask the group's coordinator, which refuses while there are members."""
         with retryable():
@@ -140,3 +152,11 @@ class KafkaGroup:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.close()
+
+
+def _retention(settings: Mapping[str, str]) -> Retention:
+    """A topic that is compacted alone drops only what a newer record of the same key has replaced."""
+    if "delete" not in settings["cleanup.policy"].split(","):
+        return Retention()
+    age, size = int(settings["retention.ms"]), int(settings["retention.bytes"])
+    return Retention(age if age >= 0 else None, by_size=size >= 0)

@@ -25,6 +25,7 @@ COMMANDS = {
     "schema": "prismlib.cli.schema:schema",
     "serve": "prismlib.cli.serve:serve",
     "setup": "prismlib.cli.setup:setup",
+    "status": "prismlib.cli.status:status",
 }
 """The core's own commands, imported when they are asked for. Plugins add theirs with the hook ``prism_commands``."""
 

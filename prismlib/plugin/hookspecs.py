@@ -238,6 +238,19 @@ class LedgerStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """When the servers delete records of a stream by themselves.
+
+    Attributes:
+        age_ms: records older than this, by their timestamp; None where age deletes nothing.
+        by_size: the oldest ones, once a partition is larger than its limit, which no client can foresee.
+    """
+
+    age_ms: int | None = None
+    by_size: bool = False
+
+
 class GroupOffsets(Protocol):
     """The committed offsets of a pipeline's group, for commands: it is no member of the group.
 
@@ -271,6 +284,14 @@ class GroupOffsets(Protocol):
 
     def timestamps(self, offsets: Mapping[Partition, int]) -> Mapping[Partition, int]:
         """When the first record at or after each offset was written, ms since the epoch; -1 where there is none."""
+        ...
+
+    def retention(self, streams: Sequence[str]) -> Mapping[str, Retention]:
+        """When records of these streams are deleted; nothing of a stream that does not exist."""
+        ...
+
+    def offsets_retention_ms(self) -> int | None:
+        """How long the group's offsets are kept once its last member has left; None where that is for good."""
         ...
 
     def alter(self, next_offsets: Mapping[Partition, int]) -> None:

@@ -160,8 +160,13 @@ class Move:
 # --- looking -------------------------------------------------------------------------------------------------------------
 
 
-def look(group: GroupOffsets, ledger: LedgerStore, streams: Sequence[str]) -> list[Standing]:
+def look(group: GroupOffsets, ledger: LedgerStore | None, streams: Sequence[str]) -> list[Standing]:
     """Every partition of these streams, ascending.
+
+    Args:
+        group: open.
+        ledger: open; None to look at the broker's side alone, while the ledger's servers are away.
+        streams: what the pipeline reads.
 
     Raises:
         ConfigError: a stream does not exist.
@@ -175,7 +180,7 @@ def look(group: GroupOffsets, ledger: LedgerStore, streams: Sequence[str]) -> li
             " that writes it"
         )
     # The ledger first: it waits longer for the transaction of a worker that was killed.
-    rows = ledger.load_ledger(partitions)
+    rows = ledger.load_ledger(partitions) if ledger is not None else {}
     committed = group.committed(partitions)
     horizons = group.horizons(partitions)
     # Of each topic the row that knows most, as the guard takes it: of this incarnation, and of the highest epoch.
@@ -195,7 +200,7 @@ def look(group: GroupOffsets, ledger: LedgerStore, streams: Sequence[str]) -> li
             topic_row=known.get(p.stream),
             ledger_ms=ledger_times.get(p, times.get(p, -1)) if p in in_ledger else -1,
             committed_ms=times.get(p, -1),
-            atomic=ledger.atomic,
+            atomic=ledger is not None and ledger.atomic,
         )
         for p in partitions
     ]

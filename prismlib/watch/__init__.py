@@ -2,5 +2,7 @@
 
     worker --notice--> Outbox --message--> Line, one an address --> Apprise
 
-A worker never waits for any of this: it hands a notice over, and threads do the rest.
+A worker never waits for any of this: it hands a notice over, and threads do the rest. And somebody asks:
+
+    stores --survey--> Facts --assess--> Status --findings--> Finding
 """

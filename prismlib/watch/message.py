@@ -83,7 +83,7 @@ class Writer:
             lines.append(f"At stake: {notice.stake}")
         if notice.command:
             lines.append(f"Run next: {notice.command.replace(FILE, self._path())}")
-        lines.append(f"Pipeline {self.pipeline}, worker {self.worker} on {self.host}, since {_time(since)}.")
+        lines.append(f"Pipeline {self.pipeline}, worker {self.worker} on {self.host}, since {moment(since)}.")
         return Message(title, "\n".join(lines), _SEVERITIES[notice.kind])
 
     def test(self) -> Message:
@@ -118,7 +118,8 @@ def span(seconds: float) -> str:
     return " ".join(parts[:2]) or "0 s"
 
 
-def _time(seconds: float) -> str:
+def moment(seconds: float) -> str:
+    """A time for people, in seconds since the epoch."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import ssl
 from collections.abc import Callable, Iterator
@@ -124,6 +125,15 @@ def test_the_road_over_tls_with_passwords_and_least_rights(
         exactly_once(event_ids(project.servers, project.output), publisher.acknowledged)
         exactly_once(index.event_ids(), publisher.acknowledged)
         assert set(seen) == {expected}
+        # What a worker may ask for is enough, but for one thing, which is said.
+        shown = prism("status", "--json", one_file)
+        assert shown.returncode == 0, shown.stdout + shown.stderr
+        (found,) = json.loads(shown.stdout)["pipelines"]
+        assert [line["state"] for line in found["topics"]] == ["ok"]
+        assert found["offset_expiry"]["state"] == "unknown"
+        (sentence,) = found["not_known"]
+        assert sentence.startswith("when offsets are forgotten is not known: the Kafka broker at ")
+        assert PASSWORD not in shown.stdout
 
         monkeypatch.setenv("SHOP_KAFKA_PASSWORD", "not-the-password")
         for file in (one_file, two_file):

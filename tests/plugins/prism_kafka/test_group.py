@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer, Producer
 
 from prism_kafka.group import KafkaGroup
 from prismlib.errors import FatalError, RetryableError, UnreachableError
+from prismlib.plugin.hookspecs import Retention
 from prismlib.records import Partition
 from prismlib.stages import Committed
 from tests.plugins.prism_kafka.broker import PATIENCE, QUIET, Broker, fresh_name, opened, read
@@ -125,8 +127,30 @@ def test_a_broker_that_is_away_is_retryable(own_broker: Broker, own_kafka: objec
         lambda: group.horizons([Partition(topic, 0)]),
         lambda: group.timestamps({Partition(topic, 0): 0}),
         lambda: group.alter({Partition(topic, 0): 0}),
+        lambda: group.retention([topic]),
+        group.offsets_retention_ms,
     ):
         with pytest.raises(RetryableError):
             ask()
     with pytest.raises(UnreachableError):
         KafkaGroup(own_broker.servers, {}, group="g").open()
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, Retention(7 * 24 * 3_600_000)),
+        ({"retention_ms": 86_400_000, "retention_bytes": 1 << 30}, Retention(86_400_000, by_size=True)),
+        ({"retention_ms": -1, "retention_bytes": 1 << 30}, Retention(by_size=True)),
+        ({"retention_ms": -1}, Retention()),
+        ({"cleanup_policy": "compact", "retention_ms": 1000}, Retention()),
+        ({"cleanup_policy": "compact,delete", "retention_ms": 1000}, Retention(1000)),
+    ],
+)
+def test_when_records_of_a_topic_are_deleted(broker: Broker, settings: dict[str, Any], expected: Retention) -> None:
+    topic = broker.create_topic(**settings)
+    assert group_of(broker, fresh_name()).retention([topic, "nowhere"]) == {topic: expected}
+
+
+def test_when_offsets_are_forgotten(broker: Broker) -> None:
+    assert group_of(broker, fresh_name()).offsets_retention_ms() == 7 * 24 * 3_600_000

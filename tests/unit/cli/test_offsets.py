@@ -6,7 +6,10 @@ import pytest
 
 from tests.unit.cli.conftest import Site
 
-GROUP = "open = partitions = members = committed = horizons = offsets_at = timestamps = alter = close = print"
+GROUP = (
+    "open = partitions = members = committed = horizons = offsets_at = timestamps = alter = close = print"
+    "\n    retention = offsets_retention_ms = print"
+)
 
 
 def offer_group(site: Site, body: str) -> None:
