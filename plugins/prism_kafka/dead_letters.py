@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from prism_kafka.cluster import Cluster, make_client
 from prism_kafka.config import Options
-from prism_kafka.failures import BAD_RECORD, FORBIDDEN, UNKNOWN_TOPIC, BrokerLog, kafka_error
+from prism_kafka.failures import BAD_RECORD, FORBIDDEN, UNKNOWN_TOPIC, BrokerLog, client_logger, kafka_error
 from prism_kafka.settings import RECORD_OVERHEAD, producer_settings
 from prismlib.errors import FatalError, RetryableError, StageContractError, UnwritableError
 from prismlib.records import Documents, WriteResult
@@ -51,7 +51,7 @@ class KafkaDeadLetters:
         self._cluster.connect()
         limits = self._cluster.limits([self._topic], pipeline=self._pipeline)[self._topic]
         settings = producer_settings(self._servers, self._options, client=self._client, limits=[limits.max_bytes])
-        self._producer = make_client(Producer, settings, error_cb=BrokerLog())
+        self._producer = make_client(Producer, settings, error_cb=BrokerLog(), logger=client_logger())
         self.policy = WritePolicy(
             stream=self._topic, buffers=True, max_document_bytes=limits.max_bytes - RECORD_OVERHEAD
         )

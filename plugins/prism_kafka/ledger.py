@@ -20,7 +20,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from prism_kafka.cluster import Cluster, make_client
 from prism_kafka.config import Options
-from prism_kafka.failures import TRANSIENT, BrokerLog, kafka_error
+from prism_kafka.failures import TRANSIENT, BrokerLog, client_logger, kafka_error
 from prism_kafka.offsets import HANGING
 from prism_kafka.settings import producer_settings, reader_settings
 from prismlib.errors import FatalError, FencedError, RetryableError, UnreachableError
@@ -173,7 +173,11 @@ class LedgerTopic:
     def _write(self, records: Sequence[tuple[bytes, bytes]]) -> None:
         failed: list[KafkaError] = []
         producer = make_client(
-            Producer, self._writer, on_delivery=lambda error, _: failed.append(error), error_cb=BrokerLog()
+            Producer,
+            self._writer,
+            on_delivery=lambda error, _: failed.append(error),
+            error_cb=BrokerLog(),
+            logger=client_logger(),
         )
         for key, value in records:
             producer.produce(self.topic, value, key)
@@ -219,7 +223,8 @@ class LedgerTopic:
             time.sleep(0.1)
 
     def _read_to(self, end: int, isolation: str, start: int = 0) -> list[tuple[bytes, bytes]]:
-        reader = make_client(Consumer, self._reader | {"isolation.level": isolation}, error_cb=BrokerLog())
+        settings = self._reader | {"isolation.level": isolation}
+        reader = make_client(Consumer, settings, error_cb=BrokerLog(), logger=client_logger())
         deadline = time.monotonic() + _READ_SECONDS
         records: list[tuple[bytes, bytes]] = []
         try:
