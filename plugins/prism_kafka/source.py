@@ -199,20 +199,28 @@ class KafkaSource:
     def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
         partitions = [Partition(p.topic, p.partition) for p in given]
         self._touched.update(partitions)
+        if (
+            self._closed
+        ):  # a member that leaves may be given partitions once more, and offsets are not told to it any more
+            self._assign_nothing(consumer)
+            return
         try:
             self._take(consumer, partitions)
         except BaseException as error:  # noqa: BLE001  # raised on by poll
             self._raised = self._raised or error
-            # Something must be assigned here, or the client assigns all of it by itself.
-            if self._incremental:
-                consumer.incremental_assign([])
-            else:
-                consumer.unassign()
+            self._assign_nothing(consumer)
             return
         if self._collecting and partitions:
             # Its records must not come among those that are collected already: a batch is one partition's assignment.
             consumer.pause(given)
             self._held.update(partitions)
+
+    def _assign_nothing(self, consumer: Consumer) -> None:
+        """Something must be assigned, or the client assigns all of it by itself."""
+        if self._incremental:
+            consumer.incremental_assign([])
+        else:
+            consumer.unassign()
 
     def _take(self, consumer: Consumer, partitions: Sequence[Partition]) -> None:
         """Ask the listener where to start. What it refuses is offered again by the next poll, if there is one.

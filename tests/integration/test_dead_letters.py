@@ -80,7 +80,12 @@ def test_poison_of_several_kinds_is_found_mended_and_delivered_once_beside_live_
     new_id = DirectoryRegistry(project.folder / "schemas").latest("orders-value").id
     new_file.unlink()  # its producer writes before it is released
     producer = Producer({"bootstrap.servers": project.servers, **QUIET})
-    kinds = {"good": 200, "note": 40, "unreleased": 30, "cut": 5}
+    kinds = {
+        "good": 200,
+        "note": 40,
+        "unreleased": 10,
+        "cut": 5,
+    }  # more unreleased ones in a minute would pause the route
     expected: dict[str, set[str]] = {kind: set() for kind in kinds}
     numbers = [kind for kind, count in kinds.items() for _ in range(count)]
     random.Random(4).shuffle(numbers)
@@ -96,7 +101,7 @@ def test_poison_of_several_kinds_is_found_mended_and_delivered_once_beside_live_
         wait_until(lambda: index.count() == kinds["good"], 60, "the good records in the index", [one, two])
         found = codes(one.pipeline)
         assert found.pop("truncated") == 5
-        assert found.pop("unknown-schema-id") == 30
+        assert found.pop("unknown-schema-id") == 10
         assert list(found.values()) == [40]
         cut = ids(one.pipeline, "--reason", "truncated")[0]
         shown = prism("dead-letters", "show", one.pipeline, cut).stdout
@@ -110,10 +115,10 @@ def test_poison_of_several_kinds_is_found_mended_and_delivered_once_beside_live_
         (project.folder / "mappings" / "orders.toml").write_text(MAPPING)
         new_file.write_text(json.dumps(NEW_ORDER))
         code, dry = retry(one.pipeline)
-        assert (code, dry["delivered"], dry["failed"], dry["written"]) == (1, 70, 5, False)
+        assert (code, dry["delivered"], dry["failed"], dry["written"]) == (1, 50, 5, False)
         assert len(event_ids(project.servers, project.output)) == 200
         code, done = retry(one.pipeline, "--yes")
-        assert (code, done["delivered"], done["failed"]) == (1, 70, 5), done
+        assert (code, done["delivered"], done["failed"]) == (1, 50, 5), done
         everything = expected["good"] | expected["note"] | expected["unreleased"]
         wait_until(lambda: index.count() == len(everything), 60, "the mended records in the index", [one, two])
         code, again = retry(one.pipeline, "--yes")
@@ -129,7 +134,7 @@ def test_poison_of_several_kinds_is_found_mended_and_delivered_once_beside_live_
     marks = Counter(
         headers.get("prism.mark") for _, _, headers in read_topic(project.servers, f"{one_name(one)}.dead-letters")
     )
-    assert (marks[b"delivered"], marks[b"failed"]) == (70, 10)
+    assert (marks[b"delivered"], marks[b"failed"]) == (50, 10)
 
 
 def one_name(worker: Worker) -> str:

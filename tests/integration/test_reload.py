@@ -132,8 +132,9 @@ def test_a_paused_topic_goes_on_at_once_when_its_mapping_is_mended(tmp_path: Pat
         for n in range(3):
             body = {"id": f"d{n}", "at": "2023-11-14T22:13:20Z", "amount": None, "note": ""}
             shop.log.append("orders", [(b"d%d" % n, shop.encode(body, version=2))])
-        said(worker, "route paused, nothing is skipped", 5)  # so the next probe is far away
-        waits = float(worker.log.read_text().rpartition("seconds=")[2].split()[0])
+        said(worker, "route paused, nothing is skipped")
+        said(worker, "route still paused", 4)  # so the next probe is far away
+        waits = float(worker.log.read_text().rpartition("probe_in_seconds=")[2].split()[0])
         paused = time.monotonic()
         assert shop.log.count("events") == 10
         mapping.write_text(mapping.read_text().replace("epoch_ms", "iso8601"))

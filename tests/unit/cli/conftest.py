@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import shutil
 import subprocess
@@ -77,20 +76,7 @@ def install(folder: Path, name: str, module: str) -> None:
 
 
 @pytest.fixture
-def logs_as_before() -> Iterator[None]:
-    """`prism run` sets logging up for a whole process, which here is that of all tests."""
-    loggers = [logging.getLogger(name) for name in (None, "prismlib")]
-    before = [(logger, logger.handlers[:], logger.level) for logger in loggers]
-    yield
-    for logger, handlers, level in before:
-        logger.handlers[:] = handlers
-        logger.setLevel(level)
-
-
-@pytest.fixture
-def site(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], logs_as_before: None
-) -> Iterator[Site]:
+def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Site]:
     monkeypatch.setenv("PRISM_PLUGINS", "tape")
     shutil.copy(Path(__file__).with_name("memory_plugin.py"), tmp_path / "site_memory.py")
     install(tmp_path, "tape", "site_memory")
