@@ -152,8 +152,9 @@ def prism(settings: dict[str, Any], meter: Meter) -> None:
     from prismlib.plugin.manager import load_plugins
     from prismlib.runtime.assemble import assemble
 
-    loaded = load(Path(settings["pipeline"]))
-    runner = assemble(loaded.pipeline, load_plugins(), worker="1", registry=loaded.registry).runner()
+    plugins = load_plugins()
+    loaded = load(Path(settings["pipeline"]), plugins)
+    runner = assemble(loaded.pipeline, plugins, worker="1", registry=loaded.registry).runner()
     poll = runner._source.poll
 
     def counting(max_records: int, timeout: float) -> Any:
