@@ -59,6 +59,7 @@ class SchemaDrift:
         reader: the one that the route's rows are shaped by.
         breaks: what keeps the route from reading it.
         changes: everything that differs from ``last``, for people.
+        older: the writer's version was released before the reader's.
     """
 
     writer: SchemaName
@@ -66,6 +67,7 @@ class SchemaDrift:
     reader: SchemaName
     breaks: Sequence[Break]
     changes: Sequence[Change]
+    older: bool = False
 
     @property
     def sentence(self) -> str:
@@ -113,12 +115,13 @@ def report(drift: SchemaDrift, place: Place) -> str:
     ]
     if drift.reader != drift.last:
         lines.append(f"  read as       {drift.reader}")
-    lines += ["", "What is read and is not there any more as it is read:"]
+    missed = "means something else there" if drift.older else "is not there any more as it is read"
+    lines += ["", f"What is read and {missed}:"]
     for one in drift.breaks[:MOST_LISTED]:
         lines += [f"  {one.rule}: {one.field or 'the record'}", f"      {one.message}"]
         lines += [f"      read by {key}" for key in place.readers_of(one.field)[:MOST_LISTED]]
     lines += _more(len(drift.breaks))
-    lines += ["", f"All that changed since {drift.last}:"]
+    lines += ["", f"All that {'is otherwise than in' if drift.older else 'changed since'} {drift.last}:"]
     lines += [f"  {_changed(change)}" for change in drift.changes[:MOST_LISTED]] or ["  nothing that this format lists"]
     lines += _more(len(drift.changes))
     lines += ["", *_next_steps(drift)]
@@ -136,6 +139,14 @@ def difference_command(drift: SchemaDrift) -> str:
 
 def _next_steps(drift: SchemaDrift) -> list[str]:
     version = drift.writer.version or "N"
+    if drift.older:
+        return [
+            "What to do; running workers notice it, go on by themselves and skip nothing:",
+            f"  see both      {difference_command(drift)}",
+            f"  read them     set version = {version} in the route's `decode`, with a mapping that fits it, until these records are",
+            "                read; records of newer schemas pause the route then, and setting it back lets it go on",
+            '  leave them    set on_drift = "dead_letter" until they are past',
+        ]
     return [
         "What to do; running workers notice it, go on by themselves and skip nothing:",
         f"  see both      {difference_command(drift)}",

@@ -154,7 +154,8 @@ class Expectation:
     def check(self, writer: RegisteredSchema) -> None:
         """See that a schema that appears for the first time still writes what is read, with the meaning that it is read with.
 
-        A writer that is older than the reader passes: what it lacks was added since, and is what defaults are for.
+        What a writer lacks that is older than the reader was added since, and is what defaults are for. Only what would be taken
+        for something else counts there, such as another unit of time.
 
         Raises:
             SchemaDriftError: it does not, or it could not be decided, which is no pass.
@@ -163,19 +164,23 @@ class Expectation:
         """
         if writer.id != self._reader.id:
             version = version_of(self._registry, self._reader.subject, writer)
-            if version is None or version > self._reader.version:
-                self._hold(writer)
+            self._hold(writer, older=version is not None and version < self._reader.version)
             if version is None or version < self._newest.version:
                 return
         self._newest = writer
 
-    def _hold(self, writer: RegisteredSchema) -> None:
+    def _hold(self, writer: RegisteredSchema, *, older: bool) -> None:
         fmt = load_format(writer.format)
+        if older and not any(rule.misreads for rule in fmt.rules.values()):
+            return
         parsed = fmt.parse(self._text(writer))
         try:
             if self._contract is None:
                 self._contract = self._made(fmt)
-            found = [d for d in differences(fmt, self._contract, parsed, "writer") if fails(fmt, d, "consumer")]
+            if older:
+                found = [d for d in differences(fmt, self._contract, parsed, "reader") if fmt.rules[d.rule].misreads]
+            else:
+                found = [d for d in differences(fmt, self._contract, parsed, "writer") if fails(fmt, d, "consumer")]
         except (RegistryUnavailableError, SchemaNotFoundError):
             raise
         except (ContractError, ConfigError) as error:
@@ -185,7 +190,7 @@ class Expectation:
             ) from error
         counting = self._without_waived(fmt, found)
         if counting:
-            raise self._drift(fmt, writer, parsed, counting)
+            raise self._drift(fmt, writer, parsed, counting, older=older)
 
     def _made(self, fmt: SchemaFormat[Any]) -> Any:
         text = self._project(fmt, fmt.parse(self._text(self._reader)))
@@ -195,7 +200,13 @@ class Expectation:
         return SchemaText(registered.text, resolve_references(self._registry, registered), _sentence(registered))
 
     def _drift(
-        self, fmt: SchemaFormat[Any], writer: RegisteredSchema, parsed: Any, found: Sequence[Difference]
+        self,
+        fmt: SchemaFormat[Any],
+        writer: RegisteredSchema,
+        parsed: Any,
+        found: Sequence[Difference],
+        *,
+        older: bool,
     ) -> SchemaDriftError:
         rules = [fmt.rules[one.rule] for one in found]
         drift = SchemaDrift(
@@ -207,7 +218,14 @@ class Expectation:
                 for one, rule in zip(found, rules, strict=True)
             ],
             self._changes(fmt, parsed),
+            older=older,
         )
+        if older:
+            return SchemaDriftError(
+                f"{_sentence(writer)} means something else by what is read of {_sentence(self._reader)}: {drift.sentence}; "
+                f"set version = {writer.version} in the route's `decode` until its records are read",
+                drift=drift,
+            )
         return SchemaDriftError(
             f"{_sentence(writer)} does not write any more what is read of {_sentence(self._newest)}: {drift.sentence}; "
             "change the mapping so that it reads the new schema, or let the producer go back",

@@ -29,12 +29,15 @@ class Rule:
         name: reads well after "allow", such as ``"reader-field-without-default"``.
         instead: one sentence for whoever made the change: what to do instead.
         fails: the policies in which it fails; in others it is a note.
+        misreads: nothing fails where it is met, and every value is taken for another one, also by a decoder that knows the
+            writer's schema. Of an older schema a route has to know nothing else before it reads its records.
     """
 
     id: str
     name: str
     instead: str
     fails: frozenset[Policy] = EVERYWHERE
+    misreads: bool = False
 
 
 Rules: TypeAlias = Mapping[str, Rule]

@@ -217,7 +217,7 @@ class Drifts:
                 "paused",
                 topic,
                 f"topic {topic} is paused: "
-                + (f"a schema does not write any more what is read\n\n{text}" if text else str(drift)),
+                + (f"a schema does not write what is read as it is read\n\n{text}" if text else str(drift)),
                 f"its records wait from {partition} offset {offset} on{f', written {written}' if written else ''}: nothing is"
                 " skipped, but what the topic's retention deletes before it goes on is lost",
                 "prism check PIPELINE.toml" if drift.drift is None else difference_command(drift.drift),

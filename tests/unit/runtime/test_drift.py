@@ -219,6 +219,27 @@ def test_older_writers_go_on_below_the_version_that_is_read(tmp_path: Path) -> N
     assert not world.told
 
 
+@pytest.mark.parametrize("case", ["avro other unit", "protobuf renumbered"])
+def test_older_records_that_mean_something_else_pause_the_route_too(case: str, tmp_path: Path) -> None:
+    """A new pipeline, or one that reads everything again, starts with the newest version and meets the oldest records."""
+    world, old, new, rule = start(tmp_path, case)
+    breaking(world, case)
+    world.write(2, {"id": "a", **new})
+    world.write(1, {"id": "b", **old})
+    runner = world.runner()
+    with running(runner):
+        until(lambda: world.told and world.ids().total() == 1)
+        report = world.told[0].what
+        assert rule in report
+        assert "What is read and means something else there:" in report
+        assert "set version = 1 in the route's `decode`" in report
+        world.decode["version"] = 1
+        world.swap()
+        until(lambda: world.ids().total() == 2)
+    assert world.ids() == Counter(["a", "b"])
+    assert {event["id"]: event["delay"] for event in world.events()} == {"a": new["delay"], "b": old["delay"]}
+
+
 def test_a_compatible_change_flows_on_and_is_what_later_ones_are_held_against(tmp_path: Path) -> None:
     world = World(tmp_path, "avro")
     world.schemas.release("avro", avro(ID, ("delay", "int")))

@@ -28,6 +28,7 @@ RULE = Rule(
     "time-unit-changed",
     "Keep the unit, and add a field for the new one.",
     frozenset({"wire", "consumer"}),
+    misreads=True,
 )
 
 

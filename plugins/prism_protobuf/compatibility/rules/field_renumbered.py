@@ -21,6 +21,7 @@ RULE = Rule(
     "field-renumbered",
     "Keep the number. The order of fields in the file means nothing.",
     frozenset({"wire", "consumer"}),
+    misreads=True,
 )
 
 
