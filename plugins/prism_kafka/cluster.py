@@ -195,6 +195,9 @@ class Cluster:
 
     def group_operations(self, group: str) -> frozenset[str] | None:
         """What this client may do with a consumer group, there or not, such as ``"READ"``; None where brokers do not say."""
+        return self._again(lambda: self._operations_on(group))
+
+    def _operations_on(self, group: str) -> frozenset[str] | None:
         futures = self._admin.describe_consumer_groups(
             [group], include_authorized_operations=True, request_timeout=ANSWER_SECONDS
         )
