@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,8 @@ class Scene:
         self.inputs = [self.project.input]
         self._events = 0
         self.remembered: list[list[int | None]] = []
+        self.expiry_ms = 0  # the end of the offsets, as `prism status` tells it
+        self.forgotten_ms = 0  # when it had come
 
     @property
     def acknowledged(self) -> set[str]:
@@ -68,9 +71,28 @@ class Scene:
 
     def is_forgotten(self) -> bool:
         """Whether the broker remembers nothing any more."""
-        return all(
-            offset is None for group, topic in self._groups() for offset in committed(self.servers, group, topic)
-        )
+        if any(
+            offset is not None for group, topic in self._groups() for offset in committed(self.servers, group, topic)
+        ):
+            return False
+        self.forgotten_ms = self.forgotten_ms or time.time_ns() // 1_000_000
+        return True
+
+    def offset_expiry(self) -> dict[str, Any]:
+        """What `prism status` says of it, of the first pipeline."""
+        done = prism("status", "--json", self.pipelines()[0])
+        assert done.returncode in {0, 1}, done.stdout + done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)["pipelines"][0]["offset_expiry"]
+        return found
+
+    def ask_when_it_is_forgotten(self) -> None:
+        """Keep what is told, to see it come true; a worker that was killed counts as a member until its session ends."""
+
+        def is_told() -> bool:
+            self.expiry_ms = self.offset_expiry()["at_ms"] or 0
+            return self.expiry_ms > 0
+
+        wait_until(is_told, 30, "the time until which offsets are kept")
 
     def _groups(self) -> list[tuple[str, str]]:
         return [*((f"{self.name}-1", topic) for topic in self.inputs), (f"{self.name}-2", self.project.output)]

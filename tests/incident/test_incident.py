@@ -52,7 +52,8 @@ def scenes(elasticsearch: Any, tmp_path_factory: pytest.TempPathFactory) -> Iter
         with ThreadPoolExecutor(2) as executor:
             for done in [executor.submit(PREPARATIONS[name], scene) for name, scene in made.items()]:
                 done.result()
-        await_forgotten(made.values())
+        made["ledger"].ask_when_it_is_forgotten()
+        await_forgotten(sorted(made.values(), key=lambda scene: scene.expiry_ms, reverse=True))
         yield made
 
 
@@ -270,6 +271,15 @@ def test_added_partitions_are_read_from_their_beginning(scenes: Scenes) -> None:
     assert "new partition" in scene.log(two)
     scene.in_topic_once()
     scene.in_index_once()
+
+
+# --- what is told of it all --------------------------------------------------------------------------------------------
+
+
+def test_the_time_that_status_tells_for_the_end_of_the_offsets_comes_true(scenes: Scenes) -> None:
+    scene = scenes["ledger"]
+    assert scene.forgotten_ms >= scene.expiry_ms > 0, "at the earliest, it said"
+    assert scene.offset_expiry()["state"] == "forgotten"
 
 
 # --- a ledger that is lost ---------------------------------------------------------------------------------------------

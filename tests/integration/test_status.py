@@ -172,9 +172,9 @@ def test_the_times_that_are_told_come_true(make_project: Callable[[Any, Any], Pr
         run(pipeline)
         published = publish(project, range(5, 10))
         found, topic, _ = one(pipeline, 1)
-        lost_at, forgotten_at = topic["data_loss"]["at_ms"], found["offset_expiry"]["at_ms"]
+        lost_at = topic["data_loss"]["at_ms"]
         assert lost_at == published + 25_000
-        assert forgotten_at == found["last_progress_ms"] + 60_000
+        assert found["offset_expiry"]["at_ms"] == found["last_progress_ms"] + 60_000  # tests/incident see it come true
         consumer = Consumer({"bootstrap.servers": project.servers, "group.id": f"{project.name}-1", **QUIET})
         place = TopicPartition(project.input, 0)
 
@@ -196,9 +196,4 @@ def test_the_times_that_are_told_come_true(make_project: Callable[[Any, Any], Pr
         assert topic["problem"] == f"{project.input}[0]: data is lost: offsets 5 to 9 are gone"
         refused = prism("run", pipeline, "--until-idle", "1")
         assert refused.returncode == 3, "which is what was told"
-        # The refused worker was a member: from when it left the broker counts again, and "at the earliest" stays true.
-        assert seconds_after(forgotten_at, lambda: consumer.committed([place], timeout=10)[0].offset < 0) >= 0
-        found, topic, _ = one(pipeline, 1)
-        assert found["offset_expiry"]["state"] == "forgotten"
-        assert topic["state"] == "refuses", "the ledger has not forgotten"
         consumer.close()

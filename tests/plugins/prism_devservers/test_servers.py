@@ -17,7 +17,7 @@ import psutil
 import pytest
 import urllib3
 from botocore.exceptions import ClientError
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
 from elasticsearch import Elasticsearch as Client
 from elasticsearch import helpers
@@ -99,24 +99,6 @@ def test_a_folder_of_ones_own_outlives_the_server_with_ports_and_schemas(tmp_pat
 
 
 @pytest.mark.slow
-def test_kafka_forgets_offsets_when_it_is_told_to() -> None:
-    with Kafka({"offsets.retention.minutes": 1, "offsets.retention.check.interval.ms": 1000}) as kafka:
-        make_topic(kafka.bootstrap, "t")
-        produce(kafka.bootstrap, "t", 5)
-        consume(kafka.bootstrap, "t", 5, "g")
-        consumer = Consumer({"bootstrap.servers": kafka.bootstrap, "group.id": "g", **QUIET})
-
-        def committed() -> int:
-            return consumer.committed([TopicPartition("t", 0)], timeout=10)[0].offset
-
-        assert committed() == 5
-        end = time.monotonic() + 150
-        while committed() == 5 and time.monotonic() < end:
-            time.sleep(1)
-        assert committed() == -1001
-        consumer.close()
-
-
 @pytest.mark.parametrize("security", ["SSL", "SASL_SSL", "SASL_PLAINTEXT"])
 def test_a_secured_listener_admits_only_who_has_certificate_and_password(security: Security, tmp_path: Path) -> None:
     tls = make_tls(tmp_path)

@@ -117,7 +117,10 @@ def test_a_member_of_somebody_else_is_named_too(broker: Broker) -> None:
         other.close()
 
 
-def test_a_broker_that_is_away_is_retryable(own_broker: Broker, own_kafka: object) -> None:
+def test_a_broker_that_is_away_is_retryable(
+    own_broker: Broker, own_kafka: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("prism_kafka.cluster.ANSWER_SECONDS", 1.5)
     topic = own_broker.create_topic()
     group = group_of(own_broker, fresh_name())
     own_kafka.kill()  # type: ignore[attr-defined]  # the fixture of another plugin
