@@ -164,23 +164,19 @@ class Expectation:
         """
         if writer.id != self._reader.id:
             version = version_of(self._registry, self._reader.subject, writer)
-            self._hold(writer, older=version is not None and version < self._reader.version)
+            fmt = load_format(writer.format)
+            if version is not None and version < self._reader.version:
+                self._hold_older(fmt, writer)
+            else:
+                self._hold(fmt, writer)
             if version is None or version < self._newest.version:
                 return
         self._newest = writer
 
-    def _hold(self, writer: RegisteredSchema, *, older: bool) -> None:
-        fmt = load_format(writer.format)
-        if older and not any(rule.misreads for rule in fmt.rules.values()):
-            return
+    def _hold(self, fmt: SchemaFormat[Any], writer: RegisteredSchema) -> None:
         parsed = fmt.parse(self._text(writer))
         try:
-            if self._contract is None:
-                self._contract = self._made(fmt)
-            if older:
-                found = [d for d in differences(fmt, self._contract, parsed, "reader") if fmt.rules[d.rule].misreads]
-            else:
-                found = [d for d in differences(fmt, self._contract, parsed, "writer") if fails(fmt, d, "consumer")]
+            found = [d for d in differences(fmt, self._made(fmt), parsed, "writer") if fails(fmt, d, "consumer")]
         except (RegistryUnavailableError, SchemaNotFoundError):
             raise
         except (ContractError, ConfigError) as error:
@@ -190,11 +186,30 @@ class Expectation:
             ) from error
         counting = self._without_waived(fmt, found)
         if counting:
-            raise self._drift(fmt, writer, parsed, counting, older=older)
+            raise self._drift(fmt, writer, parsed, counting, older=False)
+
+    def _hold_older(self, fmt: SchemaFormat[Any], writer: RegisteredSchema) -> None:
+        """What cannot be decided passes: it was released before what is read, and the decoder knows it."""
+        if not any(rule.misreads for rule in fmt.rules.values()):
+            return
+        try:
+            parsed = fmt.parse(self._text(writer))
+            found = [d for d in differences(fmt, self._made(fmt), parsed, "reader") if fmt.rules[d.rule].misreads]
+        except RegistryUnavailableError:
+            raise
+        except (ContractError, ConfigError) as error:
+            facts = {"schema": _sentence(writer), "reason": str(error)}
+            log.warning("an older schema could not be held against what is read", extra=facts)
+            return
+        counting = self._without_waived(fmt, found)
+        if counting:
+            raise self._drift(fmt, writer, parsed, counting, older=True)
 
     def _made(self, fmt: SchemaFormat[Any]) -> Any:
-        text = self._project(fmt, fmt.parse(self._text(self._reader)))
-        return fmt.parse(SchemaText(text, {}, f"what is read of {_sentence(self._reader)}"))
+        if self._contract is None:
+            text = self._project(fmt, fmt.parse(self._text(self._reader)))
+            self._contract = fmt.parse(SchemaText(text, {}, f"what is read of {_sentence(self._reader)}"))
+        return self._contract
 
     def _text(self, registered: RegisteredSchema) -> SchemaText:
         return SchemaText(registered.text, resolve_references(self._registry, registered), _sentence(registered))

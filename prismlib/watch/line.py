@@ -124,13 +124,15 @@ class Line:
     def _taken(self, waiting: _Waiting) -> None:
         with self._changed:
             self._remove(waiting)
-            recovered, self._failing = self._failing, False
+            recovered, self._failing = self._failing and not self._given_up, False
         if recovered:
             log.info("alerts are delivered again", extra={"address": str(self.address)})
         self._delivered(self.address)
 
     def _refused(self, waiting: _Waiting, why: str, backoff: Backoff) -> None:
         with self._changed:
+            if self._given_up:  # and said so; nobody listens any more
+                return
             first, self._failing = not self._failing, True
             if first:
                 facts = {"address": str(self.address), "alert": waiting.message.title, "reason": why}

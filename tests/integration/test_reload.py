@@ -141,7 +141,7 @@ def test_a_paused_topic_goes_on_at_once_when_its_mapping_is_mended(tmp_path: Pat
         wait_until(lambda: shop.log.count("events") == 13, 30, "the records of the new schema", [worker], 0.05)
         took = time.monotonic() - paused
         assert worker.stop() == 0
-    assert took < min(waits, 6.0), f"it took {took:.1f} s, and the pause was {waits} s long"
+    assert took < waits, f"it took {took:.1f} s, and the pause was {waits} s long"
     exactly_once(shop.topic_ids(), shop.acknowledged | {"d0", "d1", "d2"})
     assert shop.letters("shop") == []
     assert worker.log.read_text().count("worker started") == 1

@@ -406,20 +406,20 @@ def test_what_a_crash_leaves_open_holds_readers_back_until_the_same_name_starts_
             began = time.monotonic()
             with transacting(broker, name):
                 assert poll_until(reader, lambda found, _: bool(found)) == ([1], [])
-            assert time.monotonic() - began < 5.0
+            assert time.monotonic() - began < 30.0, "half of what the transaction had left"
 
 
 def test_a_static_member_with_the_name_of_another_takes_its_place_and_the_older_one_is_fenced(broker: Broker) -> None:
     topic, group = broker.create_topic(), fresh_name()
     broker.number(topic, 3)
-    static = {"group.instance.id": "host", "session.timeout.ms": 6000, "heartbeat.interval.ms": 300}
+    static = {"group.instance.id": "host", "session.timeout.ms": 30_000, "heartbeat.interval.ms": 300}
     first, second = (broker.source(topic, group, "1", **static) for _ in range(2))
     opened(first)
     read(first, 3)
     began = time.monotonic()
     opened(second)
     read(second, 3)
-    assert time.monotonic() - began < 4.0, "it did not wait for the session of the first"
+    assert time.monotonic() - began < 20.0, "it did not wait for the session of the first"
     with pytest.raises(FencedError, match=r"group\.instance\.id|another member"):
         read(first, 1)
     with pytest.raises(FencedError):

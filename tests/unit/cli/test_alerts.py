@@ -113,7 +113,7 @@ def test_a_slow_address_delays_neither_a_record_nor_the_end_for_long(site: Site,
     began = time.monotonic()
     result = site.prism("run", site.path, "--until-idle", "0.2", "--log-format", "json")
     assert (result.code, len(world.STORE.documents)) == (0, 100)
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 40, "the address takes 50 s"
     lines = [json.loads(line) for line in result.err.splitlines()]
     (given_up,) = [line for line in lines if "given up" in line["event"]]
     assert (given_up["address"], given_up["alert"]) == ("[alerts] to[0] (json)", "Prism: p can reach you here")
