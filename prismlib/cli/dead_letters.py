@@ -14,12 +14,13 @@ import click
 from prismlib.cli.app import App, colour, json_option, pass_app, print_json, printable, progress
 from prismlib.cli.dead_letters_retry import retry
 from prismlib.cli.dead_letters_show import Decoders, show
-from prismlib.cli.letter_options import Opened, command, opened, selection_of, selection_options, utc
+from prismlib.cli.letter_options import Opened, command, opened, selection_of, selection_options
 from prismlib.cli.project import pipeline_argument
 from prismlib.errors import ConfigError, PrismError
 from prismlib.runtime.letter_index import OTHER, Group, LetterIndex, Reason, read_letters, scan
 from prismlib.runtime.letter_view import contents, decode, document, jsonable
 from prismlib.runtime.letters import Selection, StoredLetter
+from prismlib.timestamps import utc
 
 
 @click.group("dead-letters", epilog="Example: prism dead-letters list pipelines/air-traffic.toml")

@@ -11,7 +11,7 @@ from typing import Any, Final
 import click
 
 from prismlib.cli.app import App, colour, json_option, pass_app, print_json, printable
-from prismlib.cli.letter_options import Opened, command, opened, utc
+from prismlib.cli.letter_options import Opened, command, opened
 from prismlib.cli.project import pipeline_argument
 from prismlib.config.values import is_name
 from prismlib.contracts.registry import RegisteredSchema
@@ -31,6 +31,7 @@ from prismlib.runtime.letter_view import (
 )
 from prismlib.runtime.letters import LetterId, StoredLetter, field_pattern
 from prismlib.stages import Decoder
+from prismlib.timestamps import utc
 
 _AROUND: Final = 64  # bytes shown before and after the one at fault
 _LONGEST: Final = 300  # characters of one value

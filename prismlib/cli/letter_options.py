@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -97,16 +96,6 @@ def opened(app: App, pipeline: Path) -> Iterator[Opened]:
         yield Opened(loaded, resolved, reading)
     finally:
         reading.close()
-
-
-def utc(timestamp_ms: int) -> str:
-    """A time for people."""
-    if timestamp_ms < 0:
-        return "an unknown time"
-    try:
-        return datetime.fromtimestamp(timestamp_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError):
-        return f"{timestamp_ms} ms"
 
 
 def command(name: str, pipeline: Path, *arguments: object) -> str:

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import click
 
 from prismlib.cli.app import App, progress
-from prismlib.cli.letter_options import utc
 from prismlib.cli.project import Loaded, load
 from prismlib.errors import ConfigError
 from prismlib.plugin.hookspecs import GroupOffsets, LedgerStore
@@ -20,6 +19,7 @@ from prismlib.records import LedgerRow
 from prismlib.runtime.assemble import offset_stores
 from prismlib.runtime.offsets import Standing, look
 from prismlib.runtime.resolve import resolve
+from prismlib.timestamps import utc
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -11,7 +11,6 @@ from typing import Any, Final
 import click
 
 from prismlib.cli.app import App, json_option, pass_app, print_json, print_table, printable
-from prismlib.cli.letter_options import utc
 from prismlib.cli.offset_options import (
     broker_document,
     choice_options,
@@ -25,6 +24,7 @@ from prismlib.cli.offsets_move import reset, restore
 from prismlib.cli.project import pipeline_argument
 from prismlib.records import LedgerNote
 from prismlib.runtime.offsets import Standing
+from prismlib.timestamps import utc
 
 _NOTES: Final = 10  # lines of the tail
 _STYLES: Final = {"equal": "green", "not started": "yellow"}

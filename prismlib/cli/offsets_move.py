@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from prismlib.cli.app import App, json_option, pass_app, print_json, print_table
-from prismlib.cli.letter_options import Moment, utc
+from prismlib.cli.letter_options import Moment
 from prismlib.cli.offset_options import (
     Opened,
     broker_document,
@@ -24,6 +24,7 @@ from prismlib.cli.offset_options import (
 from prismlib.cli.project import pipeline_argument
 from prismlib.errors import FatalError
 from prismlib.runtime.offsets import Move, Target, carry_out, operator, plan_reset, plan_restore, require_nobody
+from prismlib.timestamps import utc
 
 _yes = click.option("--yes", is_flag=True, help="Do it. Without it, nothing is changed.")
 

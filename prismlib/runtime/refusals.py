@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
 
 from prismlib.errors import DataLossError
 from prismlib.records import Loss
 from prismlib.runtime.guard import Refusal, Refused
 from prismlib.runtime.settings import RunnerSettings
+from prismlib.timestamps import utc
 
 MOST_LINES = 50  # partitions that are told one by one; the command and the error's ``losses`` have them all
 
@@ -102,17 +102,12 @@ def _span(loss: Loss) -> str:
     if loss.from_ms < 0 and loss.to_ms < 0:
         return "at an unknown time"
     if loss.from_ms < 0:
-        return f"before {moment(loss.to_ms)}"
+        return f"before {utc(loss.to_ms)}"
     if loss.to_ms < 0:
-        return f"after {moment(loss.from_ms)}"
-    return f"between {moment(loss.from_ms)} and {moment(loss.to_ms)}"
+        return f"after {utc(loss.from_ms)}"
+    return f"between {utc(loss.from_ms)} and {utc(loss.to_ms)}"
 
 
 def _count(losses: Iterable[Loss]) -> str:
     count = sum(loss.records for loss in losses)
     return f"{count:,} record{'' if count == 1 else 's'}"
-
-
-def moment(timestamp_ms: int) -> str:
-    """A time for people."""
-    return datetime.fromtimestamp(timestamp_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
