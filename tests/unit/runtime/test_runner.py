@@ -21,7 +21,7 @@ from prismlib.errors import (
     StageContractError,
     TooManyRejectedError,
 )
-from prismlib.records import Decoded, Documents, Encoded, Normalized, Partition, RecordBatch, Row
+from prismlib.records import Decoded, Encoded, Normalized, Partition, RecordBatch, Row
 from prismlib.runtime.route import Route
 from prismlib.runtime.runner import Runner
 from prismlib.runtime.settings import RunnerSettings
@@ -33,6 +33,7 @@ from prismlib.testing.memory import (
     MemoryStore,
     MemoryTransactionalSink,
 )
+from tests.unit.runtime.crashing import CrashError, CrashingSink, CrashingStoreSink
 
 DEAD = "in.dead-letters"
 
@@ -359,42 +360,6 @@ def test_a_transaction_that_could_not_be_aborted_is_never_committed() -> None:
         until(lambda: bool(world.dead()) and world.out().total() == 19)
     assert world.out() == Counter(v for v in values if v != b"r7")
     assert [letter.value for letter in world.dead()] == [b"r7"]
-
-
-class CrashError(Exception):
-    """Ends a runner in the middle of anything, as a bug or a kill would."""
-
-
-class CrashingSink(MemoryTransactionalSink):
-    crash: Callable[[], bool] = staticmethod(lambda: False)
-
-    def write(self, documents: Documents) -> Any:
-        result = super().write(documents)
-        if self.crash():
-            raise CrashError
-        return result
-
-    def commit(self, *arguments: Any) -> None:
-        if self.crash():
-            raise CrashError
-        super().commit(*arguments)
-        if self.crash():
-            raise CrashError
-
-
-class CrashingStoreSink(MemorySink):
-    crash: Callable[[], bool] = staticmethod(lambda: False)
-
-    def write(self, documents: Documents) -> Any:
-        result = super().write(documents)
-        if self.crash():
-            raise CrashError
-        return result
-
-    def save_ledger(self, rows: Any, notes: Any = ()) -> None:
-        super().save_ledger(rows, notes)
-        if self.crash():
-            raise CrashError
 
 
 @BOTH

@@ -24,11 +24,10 @@ from prismlib.runtime.settings import RunnerSettings
 from prismlib.testing.memory import (
     MemoryBroker,
     MemoryLog,
-    MemorySink,
     MemorySource,
     MemoryStore,
-    MemoryTransactionalSink,
 )
+from tests.unit.runtime.crashing import CrashError, CrashingSink, CrashingStoreSink
 
 DEAD = "in.dead-letters"
 BOTH = pytest.mark.parametrize("kind", ["transactional", "writing"])
@@ -122,7 +121,7 @@ class World:
             sink = CrashingSink(self.broker, "out", name)
             sink.crash = crash
             return Runner(settings, source, first, sink, reloader=Handed(take))
-        store = CrashingStoreSink(self.store, max_in_flight=3, max_documents=5)
+        store = SlowSink(self.store, max_in_flight=3, max_documents=5)
         store.crash = crash
         return Runner(settings, source, first, store, MemoryLog(self.broker, DEAD), reloader=Handed(take))
 
@@ -138,36 +137,10 @@ class World:
         return Counter(record for _, record in self.stamped(kind))
 
 
-class CrashError(Exception):
-    """Ends a runner in the middle of anything, as a bug or a kill would."""
-
-
-class CrashingSink(MemoryTransactionalSink):
-    crash: Callable[[], bool] = staticmethod(lambda: False)
-
-    def write(self, documents: Documents) -> Any:
-        result = super().write(documents)
-        if self.crash():
-            raise CrashError
-        return result
-
-    def commit(self, *arguments: Any) -> None:
-        if self.crash():
-            raise CrashError
-        super().commit(*arguments)
-        if self.crash():
-            raise CrashError
-
-
-class CrashingStoreSink(MemorySink):
-    crash: Callable[[], bool] = staticmethod(lambda: False)
-
+class SlowSink(CrashingStoreSink):
     def write(self, documents: Documents) -> Any:
         time.sleep(0.001)  # so that writes are in flight while routes are swapped
-        result = super().write(documents)
-        if self.crash():
-            raise CrashError
-        return result
+        return super().write(documents)
 
 
 @contextmanager
